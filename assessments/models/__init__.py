@@ -1,0 +1,15 @@
+from assessments.models.attempts import Attempt, Response
+from assessments.models.questions import AnswerOption, Question, QuestionCategory, QuestionVersion
+from assessments.models.quizzes import Quiz, QuizDraw, QuizPage
+
+__all__ = [
+    "AnswerOption",
+    "Attempt",
+    "Question",
+    "QuestionCategory",
+    "QuestionVersion",
+    "Quiz",
+    "QuizDraw",
+    "QuizPage",
+    "Response",
+]

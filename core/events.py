@@ -1,0 +1,122 @@
+"""The event chain: adding a link and checking a chain (TRUST section 6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models, transaction
+
+from core.models import ChainHead, Event
+
+
+class ChainBusy(Exception):
+    """Another writer extended the chain at the same moment more often than we were willing to retry."""
+
+
+def _canonical(event: Event) -> bytes:
+    """The bytes that are sealed: every column but the two hashes, keys sorted, no white space."""
+    row = {
+        "chain": event.chain,
+        "sequence": event.sequence,
+        "at": event.at.astimezone(dt.UTC).isoformat(timespec="microseconds"),
+        "actor": event.actor_id,
+        "action": event.action,
+        "subject": [event.subject_type, event.subject_id],
+        "before": event.before,
+        "after": event.after,
+        "reason": event.reason,
+    }
+    return json.dumps(row, cls=DjangoJSONEncoder, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _seal(previous_hash: str, event: Event) -> str:
+    key = settings.EVENT_CHAIN_KEY.encode()
+    return hmac.new(key, previous_hash.encode() + b"\n" + _canonical(event), hashlib.sha256).hexdigest()
+
+
+def record_event(
+    *,
+    chain: str,
+    action: str,
+    subject: models.Model,
+    actor,
+    at: dt.datetime,
+    before: dict | None = None,
+    after: dict | None = None,
+    reason: str = "",
+) -> Event:
+    """This function will add one link to a chain, in the caller's transaction.
+
+    ``chain`` names the ledger (``roster``, ``roles``, ``certificates``, ``completions``); ``subject`` is the row that
+    changed; ``before`` and ``after`` hold only the values that changed. The head of the chain is moved by
+    compare-and-swap, so numbers have no gap. Raises ChainBusy when the head moved under us too often.
+    """
+    with transaction.atomic():
+        ChainHead.objects.get_or_create(chain=chain)
+        for _attempt in range(20):
+            head = ChainHead.objects.select_for_update().get(chain=chain)
+            event = Event(
+                chain=chain,
+                sequence=head.sequence + 1,
+                at=at,
+                actor=actor,
+                action=action,
+                subject_type=subject._meta.label_lower,
+                subject_id=str(subject.pk),
+                before=_plain(before),
+                after=_plain(after),
+                reason=reason,
+                previous_hash=head.hash,
+            )
+            event.hash = _seal(head.hash, event)
+            moved = ChainHead.objects.filter(chain=chain, sequence=head.sequence, hash=head.hash).update(
+                sequence=event.sequence, hash=event.hash
+            )
+            if moved:
+                event.save(force_insert=True)
+                return event
+    raise ChainBusy(chain)
+
+
+def _plain(values: dict | None) -> dict | None:
+    """The values as they will come back from the database (dates as text), so that the seal can be checked later."""
+    return None if values is None else json.loads(json.dumps(values, cls=DjangoJSONEncoder))
+
+
+@dataclass(frozen=True)
+class ChainFault:
+    """The first bad row of a chain: its number and what is wrong with it."""
+
+    chain: str
+    sequence: int
+    what: str
+
+
+def verify_chain(chain: str) -> tuple[int, ChainFault | None]:
+    """This function will recompute a chain from its first link and return (links read, the first fault or None)."""
+    previous, expected = "", 1
+    for event in Event.objects.filter(chain=chain).order_by("sequence").iterator(chunk_size=2000):
+        if event.sequence != expected:
+            return expected - 1, ChainFault(chain, expected, "missing" if event.sequence > expected else "inserted")
+        if event.previous_hash != previous:
+            return expected - 1, ChainFault(chain, event.sequence, "does not follow the row before it")
+        if not hmac.compare_digest(event.hash, _seal(previous, event)):
+            return expected - 1, ChainFault(chain, event.sequence, "content does not match its seal")
+        previous, expected = event.hash, expected + 1
+    head = ChainHead.objects.filter(chain=chain).first()
+    if (head.sequence, head.hash) != (expected - 1, previous) if head else expected > 1:
+        return expected - 1, ChainFault(chain, expected, "rows after this one were cut off, or the head was changed")
+    return expected - 1, None
+
+
+def chain_names() -> Iterator[str]:
+    """Every chain there is, whether its head or its rows are left."""
+    heads = set(ChainHead.objects.values_list("chain", flat=True))
+    yield from sorted(heads | set(Event.objects.order_by().values_list("chain", flat=True).distinct()))

@@ -1,0 +1,8 @@
+from django.db import migrations
+
+from core.append_only import append_only
+
+
+class Migration(migrations.Migration):
+    dependencies = [("courses", "0001_start")]
+    operations = [append_only("courses_stepcompletion")]

@@ -1,0 +1,225 @@
+"""The one door to other people's records: who may see and do what, and to whom (TRUST section 2).
+
+``RULES`` is the permission table, one row per action, one scope letter per role. Every view names its rows with
+``@binds("PM-…")``; every list of people starts from ``visible_employees``; everything not written is denied.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from people.models import Employee, OrgUnit, RoleGrant, User
+from people.models.employees import ReportsBelow
+
+# Scope letters (TRUST 2.3): S oneself, D direct reports, T everybody below in the reporting tree, U everybody in the units
+# of the role, A everybody, M counts only, G the whole object, E items open to me, C content, V with the secret code.
+ROLES = ("ANON", "EMP", "MGR", "HRU", "PMK", "PCK", "AUTH", "AUD", "ADM")
+
+
+def _row(letters: str) -> dict[str, frozenset[str]]:
+    return {role: frozenset(cell.split("+")) - {"-"} for role, cell in zip(ROLES, letters.split(), strict=True)}
+
+
+#         id                 ANON EMP MGR  HRU  PMK PCK AUTH AUD ADM
+RULES = {
+    "PM-P01": _row("         -    A   A    A    A   A   A    A   A"),  # a person's card: name, unit, post
+    "PM-P02": _row("         -    S   S+T  S+U  S+U S+U S    A   A"),  # contact
+    "PM-P05": _row("         -    -   -    U    -   -   -    -   -"),  # edit HR fields
+    "PM-P06": _row("         -    S   S    S    S   S   S    S   S"),  # own preferences
+    "PM-P07": _row("         -    -   -    U    -   -   -    -   -"),  # move
+    "PM-P08": _row("         -    -   -    U    -   -   -    -   -"),  # leaver, rehire
+    "PM-P09": _row("         -    S   S    U    S   S   S    S   A"),  # lock a sign-in, end sessions
+    "PM-P10": _row("         -    S   S    S    S   S   S    S   A"),  # send a recovery link
+    "PM-P12": _row("         -    -   -    -    -   -   -    -   A"),  # grant, revoke a role
+    "PM-P13": _row("         -    S   S    S+U  S   S   S    A   A"),  # roles of a person
+    "PM-T01": _row("         -    S   S+T  S+U  S   S   M    A   S"),  # enrolment
+    "PM-T02": _row("         -    -   T    U    -   -   -    -   -"),  # enrol
+    "PM-T03": _row("         -    -   -    U    -   -   -    -   -"),  # exempt
+    "PM-T04": _row("         -    -   T    U    -   -   -    -   -"),  # extend
+    "PM-T05": _row("         -    S   S+T  S+U  S   S   M    A   S"),  # progress
+    "PM-T06": _row("         -    S   S    S    S   S   S    S   S"),  # own progress, by the client
+    "PM-T07": _row("         -    -   -    U    -   -   -    -   -"),  # record past training
+    "PM-Q01": _row("         -    -   -    -    -   -   C    G   -"),  # question with its key
+    "PM-Q02": _row("         -    -   -    -    -   -   C    -   -"),  # write questions
+    "PM-Q03": _row("         -    S   S    S    S   S   S    S   S"),  # start an attempt
+    "PM-Q04": _row("         -    S   S    S    S   S   S    S   S"),  # read one's open attempt
+    "PM-Q05": _row("         -    S   S    S    S   S   S    S   S"),  # save, submit
+    "PM-Q06": _row("         -    S   S+T  S+U  S   S   M    A   S"),  # result
+    "PM-Q07": _row("         -    S   S    S+U  S   S   S    A   S"),  # answers in detail
+    "PM-K01": _row("         -    S   S+T  S+U  S   S   S    A   S"),  # certificate
+    "PM-K02": _row("         -    -   -    U    -   -   -    -   -"),  # issue by hand
+    "PM-K03": _row("         -    -   -    U    -   -   -    -   -"),  # revoke
+    "PM-K04": _row("         V    V   V    V    V   V   V    V   V"),  # check by code
+    "PM-K05": _row("         -    -   -    -    -   -   C    -   -"),  # edit designs
+    "PM-I01": _row("         -    -   -    G    -   -   -    -   -"),  # upload a roster
+    "PM-I02": _row("         -    -   -    U    -   -   -    -   -"),  # apply a row to a person
+    "PM-I03": _row("         -    -   -    G    -   -   -    -   -"),  # confirm over the stop (second HR)
+    "PM-I04": _row("         -    -   -    G    -   -   -    -   -"),  # undo
+    "PM-I05": _row("         -    -   -    G    -   -   -    G   -"),  # report, fault file
+    "PM-C01": _row("         -    -   -    -    -   -   C    G   -"),  # draft of a course
+    "PM-C02": _row("         -    E   E    E    E   E   E    G   E"),  # published page
+    "PM-C03": _row("         -    -   -    -    -   -   C    -   -"),  # edit a course
+    "PM-C04": _row("         -    -   -    -    -   -   C    -   -"),  # publish a course
+    "PM-C06": _row("         -    E   E    E    E   E   E    G   E"),  # pictures and files
+    "PM-C09": _row("         -    -   -    -    -   -   C    -   -"),  # content admin
+    "PM-X01": _row("         -    -   T    U    -   -   M    A   -"),  # completion on screen
+    "PM-X02": _row("         -    -   T    U    -   -   -    A   -"),  # completion as a file
+    "PM-H01": _row("         -    A   A    A    A   A   A    A   A"),  # search for people
+    "PM-N01": _row("         -    S   S    S    S   S   S    S   S"),  # notices
+    "PM-L01": _row("         -    -   -    -    -   -   -    G   -"),  # audit trail
+    "PM-G03": _row("         -    -   -    -    -   -   -    -   G"),  # jobs, without their content
+    "PM-G05": _row("         G    G   G    G    G   G   G    G   G"),  # health
+    # Months and programmes of a unit are HR's to run; TRUST has no row of its own for them, so they follow PM-T02's HRU.
+    "PM-M01": _row("         -    -   -    G    -   -   -    -   -"),  # open a month, plan, audiences
+}
+
+_GRANTS = {
+    RoleGrant.Role.HR: "HRU",
+    RoleGrant.Role.PAY_MAKER: "PMK",
+    RoleGrant.Role.PAY_CHECKER: "PCK",
+    RoleGrant.Role.AUTHOR: "AUTH",
+    RoleGrant.Role.AUDITOR: "AUD",
+    RoleGrant.Role.ADMIN: "ADM",
+}
+
+
+def binds(*rows: str):
+    """A view says which rows of the table it stands under: ``@binds("PM-T05")``. Checked for every URL by a test."""
+    for row in rows:
+        if row not in RULES:
+            raise KeyError(row)
+
+    def mark(view):
+        view.permission_rows = rows
+        return view
+
+    return mark
+
+
+@dataclass
+class Actor:
+    """A signed-in user with the roles in force on a day. Made once per request by ``actor_of``."""
+
+    user: User
+    on: dt.date
+
+    @cached_property
+    def employee(self) -> Employee | None:
+        return Employee.objects.select_related("unit", "position").filter(user=self.user).first()
+
+    @cached_property
+    def grants(self) -> list[RoleGrant]:
+        return list(
+            RoleGrant.objects.filter(Q(until=None) | Q(until__gte=self.on), user=self.user, starts_on__lte=self.on)
+            .select_related("unit")
+            .order_by("pk")
+        )
+
+    @cached_property
+    def is_manager(self) -> bool:
+        return bool(self.employee) and Employee.objects.filter(manager=self.employee).exists()
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """The columns of the table this actor stands in; every signed-in user is EMP as well."""
+        roles = {"EMP"} | {_GRANTS[RoleGrant.Role(grant.role)] for grant in self.grants}
+        return frozenset(roles | {"MGR"} if self.is_manager else roles)
+
+    def units(self, role: str) -> list[OrgUnit]:
+        """The units for which the actor holds a role, the topmost only."""
+        units = sorted((g.unit for g in self.grants if g.unit and _GRANTS[RoleGrant.Role(g.role)] == role), key=lambda u: u.path)
+        top: list[OrgUnit] = []
+        for unit in units:
+            if not any(above.contains(unit) for above in top):
+                top.append(unit)
+        return top
+
+    def may(self, row: str) -> bool:
+        """May the actor do this to anything at all? The first question of every page."""
+        return any(RULES[row][role] for role in self.roles)
+
+
+def actor_of(request) -> Actor:
+    """The acting person of a request, with the roles in force today; kept on the request."""
+    from django.utils import timezone
+
+    if not hasattr(request, "actor"):
+        request.actor = Actor(user=request.user, on=timezone.localdate())
+    return request.actor
+
+
+def visible_employees(actor: Actor, row: str) -> QuerySet[Employee]:
+    """This function will return the people to whom the actor may do what the row names: the one door.
+
+    The union over the actor's roles of the scopes in the table. Leavers stay with their last unit and manager. Who has
+    no unit is seen by the HR of a root unit only.
+    """
+    found = Q(pk__in=[])
+    for role in actor.roles:
+        for letter in RULES[row][role]:
+            found |= _scope(actor, role, letter)
+    return Employee.objects.filter(found)
+
+
+def _scope(actor: Actor, role: str, letter: str) -> Q:
+    nobody, me = Q(pk__in=[]), actor.employee
+    if letter == "A":
+        return Q()
+    if letter == "S":
+        return Q(pk=me.pk) if me else nobody
+    if letter == "D":
+        return Q(manager=me) if me else nobody
+    if letter == "T":
+        return Q(pk__in=ReportsBelow(me.pk)) & ~Q(pk=me.pk) if me else nobody
+    if letter == "U":
+        found = nobody
+        for unit in actor.units(role):
+            found |= Q(unit__path__startswith=unit.path)
+            if unit.is_root():
+                found |= Q(unit=None)
+        # nobody acts on himself by a role of a unit: self is its own letter (TRUST R0)
+        return found & ~Q(pk=me.pk) if me else found
+    return nobody
+
+
+def visible_units(actor: Actor, row: str) -> QuerySet[OrgUnit]:
+    """This function will return the units whose figures the actor may see: all for A and M, those of the role for U."""
+    found = Q(pk__in=[])
+    for role in actor.roles:
+        letters = RULES[row][role]
+        if letters & {"A", "M", "G"} and role != "HRU":
+            return OrgUnit.objects.all()
+        if letters & {"U", "G"}:
+            for unit in actor.units(role):
+                found |= Q(path__startswith=unit.path)
+    return OrgUnit.objects.filter(found)
+
+
+def require(actor: Actor, row: str) -> None:
+    """This function will refuse (403) an actor none of whose roles can ever do what the row names."""
+    if not actor.may(row):
+        raise PermissionDenied(row)
+
+
+def employee_or_404(actor: Actor, row: str, employee_id: int) -> Employee:
+    """This function will return one person through the door, or raise Http404 as for a missing id (403 if no role ever may)."""
+    require(actor, row)
+    employee = visible_employees(actor, row).select_related("unit", "position", "manager").filter(pk=employee_id).first()
+    if employee is None:
+        raise Http404
+    return employee
+
+
+def unit_or_404(actor: Actor, row: str, unit_id: int) -> OrgUnit:
+    """This function will return one unit whose figures the actor may see, or raise Http404 (403 if no role ever may)."""
+    require(actor, row)
+    unit = visible_units(actor, row).filter(pk=unit_id).first()
+    if unit is None:
+        raise Http404
+    return unit

@@ -1,0 +1,26 @@
+"""The sign-in."""
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class User(AbstractUser):
+    """A sign-in: name and password. What a person is in the company is the Employee record; a user may have none.
+
+    ``session_epoch`` is part of every session: raising it ends all of them at the next request (TRUST MC-13).
+    Django's staff and superuser flags give no right in this platform; Wagtail groups only open the content admin.
+    """
+
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    session_epoch = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+    def __str__(self):
+        return self.get_full_name() or self.username
+
+    def _get_session_auth_hash(self, secret=None):
+        return f"{super()._get_session_auth_hash(secret)}.{self.session_epoch}"

