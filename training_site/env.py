@@ -38,6 +38,14 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def choice(name: str, allowed: list[str]) -> str:
+    """One of the allowed words; the first is the default."""
+    value = os.environ.get(name, allowed[0])
+    if value not in allowed:
+        raise SettingRefused(f"{name}={value!r}: write one of {', '.join(allowed)}.")
+    return value
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A list separated by commas or spaces."""
     return text(name, default).replace(",", " ").split()

@@ -32,6 +32,7 @@ class Job(models.Model):
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    started = models.BooleanField(default=False)
     cursor = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     lease = models.PositiveIntegerField(default=0)
@@ -41,6 +42,7 @@ class Job(models.Model):
     result = models.JSONField(null=True, encoder=DjangoJSONEncoder)
     error = models.TextField(blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    # what the job made: handed out only by a view that checks who asks
     file = models.FileField(upload_to="jobs/", storage=private_storage, null=True)
 
     class Meta:
@@ -48,3 +50,14 @@ class Job(models.Model):
 
     def __str__(self):
         return f"{self.kind} #{self.pk} {self.state}"
+
+    @property
+    def ended(self) -> bool:
+        return self.state in {self.State.DONE, self.State.FAILED, self.State.STOPPED}
+
+    @property
+    def percent(self) -> int:
+        """How far it is, floored: 100 only when it is done."""
+        if self.state == self.State.DONE:
+            return 100
+        return min(99, self.cursor * 100 // self.total) if self.total else 0

@@ -39,7 +39,6 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_tables2",
     "django_tasks",
-    "django_tasks_db",
     "import_export",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -189,15 +188,10 @@ TAGGIT_CASE_INSENSITIVE = True
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
 
 # --- background work ----------------------------------------------------------------------------------------------
-# immediate: a job runs in the request that asked for it. database: the worker (manage.py run_worker) does.
-TASKS = {
-    "default": {
-        "BACKEND": {
-            "immediate": "django_tasks.backends.immediate.ImmediateBackend",
-            "database": "django_tasks_db.DatabaseBackend",
-        }[env.text("TASKS", "immediate")]
-    }
-}
+# Long work (core/jobs.py). immediate: in the request that asked for it. worker: manage.py run_worker does it.
+JOBS = env.choice("JOBS", ["immediate", "worker"])
+# Wagtail's own small tasks (search index, references) run at once.
+TASKS = {"default": {"BACKEND": "django_tasks.backends.immediate.ImmediateBackend"}}
 
 # --- headers ------------------------------------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {

@@ -1,0 +1,16 @@
+"""Compiles every catalogue of the project, without needing gettext installed."""
+
+from pathlib import Path
+
+import polib
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = "Compile the translations (.po to .mo)."
+    requires_system_checks = []
+
+    def handle(self, **options):
+        for source in sorted(Path(settings.BASE_DIR).glob("*/locale/*/LC_MESSAGES/django.po")):
+            polib.pofile(str(source)).save_as_mofile(str(source.with_suffix(".mo")))
