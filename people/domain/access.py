@@ -7,18 +7,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404
+from django.utils import timezone
 
 from people.models import Employee, OrgUnit, RoleGrant, User
 from people.models.employees import ReportsBelow
 
-# Scope letters (TRUST 2.3): S oneself, D direct reports, T everybody below in the reporting tree, U everybody in the units
-# of the role, A everybody, M counts only, G the whole object, E items open to me, C content, V with the secret code.
+# Scope letters (TRUST 2.3): S oneself, D direct reports, T everybody below in the reporting tree, U everybody in the
+# units of the role, A everybody, M counts only, G the whole object, E items open to me, C content, V with the secret code.
 ROLES = ("ANON", "EMP", "MGR", "HRU", "PMK", "PCK", "AUTH", "AUD", "ADM")
 
 
@@ -75,9 +77,15 @@ RULES = {
     "PM-L01": _row("         -    -   -    -    -   -   -    G   -"),  # audit trail
     "PM-G03": _row("         -    -   -    -    -   -   -    -   G"),  # jobs, without their content
     "PM-G05": _row("         G    G   G    G    G   G   G    G   G"),  # health
-    # Months and programmes of a unit are HR's to run; TRUST has no row of its own for them, so they follow PM-T02's HRU.
+    # Months and programmes of a unit are HR's to run; TRUST has no row of its own for them, so they follow PM-T02.
     "PM-M01": _row("         -    -   -    G    -   -   -    -   -"),  # open a month, plan, audiences
 }
+
+# The rows of the table that change something. T and U reach people who left for reads only (TRUST 2.3, R10); taking
+# somebody back is about a person who left by its nature.
+WRITES = {"PM-P05", "PM-P06", "PM-P07", "PM-P08", "PM-P09", "PM-P10", "PM-P12", "PM-T02", "PM-T03", "PM-T04"}
+WRITES |= {"PM-T06", "PM-T07", "PM-Q03", "PM-Q05", "PM-K02", "PM-K03", "PM-I02"}
+WRITES_TO_LEAVERS = {"PM-P08", "PM-I02"}
 
 _GRANTS = {
     RoleGrant.Role.HR: "HRU",
@@ -111,7 +119,8 @@ class Actor:
 
     @cached_property
     def employee(self) -> Employee | None:
-        return Employee.objects.select_related("unit", "position").filter(user=self.user).first()
+        # A user who comes from a session brings the record along (people.sign_in), so this asks nothing then.
+        return getattr(self.user, "employee", None)
 
     @cached_property
     def grants(self) -> list[RoleGrant]:
@@ -133,7 +142,9 @@ class Actor:
 
     def units(self, role: str) -> list[OrgUnit]:
         """The units for which the actor holds a role, the topmost only."""
-        units = sorted((g.unit for g in self.grants if g.unit and _GRANTS[RoleGrant.Role(g.role)] == role), key=lambda u: u.path)
+        units = sorted(
+            (g.unit for g in self.grants if g.unit and _GRANTS[RoleGrant.Role(g.role)] == role), key=lambda u: u.path
+        )
         top: list[OrgUnit] = []
         for unit in units:
             if not any(above.contains(unit) for above in top):
@@ -147,8 +158,6 @@ class Actor:
 
 def actor_of(request) -> Actor:
     """The acting person of a request, with the roles in force today; kept on the request."""
-    from django.utils import timezone
-
     if not hasattr(request, "actor"):
         request.actor = Actor(user=request.user, on=timezone.localdate())
     return request.actor
@@ -157,35 +166,61 @@ def actor_of(request) -> Actor:
 def visible_employees(actor: Actor, row: str) -> QuerySet[Employee]:
     """This function will return the people to whom the actor may do what the row names: the one door.
 
-    The union over the actor's roles of the scopes in the table. Leavers stay with their last unit and manager. Who has
-    no unit is seen by the HR of a root unit only.
+    The union over the actor's roles of the scopes in the table. Who left stays visible with the last unit and manager,
+    but is changed by nobody (rehiring apart). Who has no unit is seen by the HR of a root unit only.
     """
-    found = Q(pk__in=[])
+    letters = frozenset().union(*(RULES[row][role] for role in actor.roles))
+    if "A" in letters:
+        return Employee.objects.all()
+    me = actor.employee
+    others = Q(pk__in=[])
+    if "T" in letters and me and actor.is_manager:
+        others |= Q(pk__in=ReportsBelow(me.pk))
+    if "D" in letters and me and actor.is_manager:
+        others |= Q(manager=me)
     for role in actor.roles:
-        for letter in RULES[row][role]:
-            found |= _scope(actor, role, letter)
-    return Employee.objects.filter(found)
+        if "U" in RULES[row][role]:
+            others |= _in_units(actor.units(role))
+    # Nobody acts on himself by a role or as his own superior: oneself is a letter of its own (TRUST R0).
+    if me:
+        others &= ~Q(pk=me.pk)
+    if row in WRITES - WRITES_TO_LEAVERS:
+        others &= Q(left_on=None) | Q(left_on__gte=actor.on)
+    if "S" in letters and me:
+        others |= Q(pk=me.pk)
+    return Employee.objects.filter(others)
 
 
-def _scope(actor: Actor, role: str, letter: str) -> Q:
-    nobody, me = Q(pk__in=[]), actor.employee
-    if letter == "A":
-        return Q()
-    if letter == "S":
-        return Q(pk=me.pk) if me else nobody
-    if letter == "D":
-        return Q(manager=me) if me else nobody
-    if letter == "T":
-        return Q(pk__in=ReportsBelow(me.pk)) & ~Q(pk=me.pk) if me else nobody
-    if letter == "U":
-        found = nobody
-        for unit in actor.units(role):
-            found |= Q(unit__path__startswith=unit.path)
-            if unit.is_root():
-                found |= Q(unit=None)
-        # nobody acts on himself by a role of a unit: self is its own letter (TRUST R0)
-        return found & ~Q(pk=me.pk) if me else found
-    return nobody
+def _in_units(units: list[OrgUnit]) -> Q:
+    """Everybody whose post is in one of the units or below; those without a unit too if one of them is a root."""
+    found = Q(pk__in=[])
+    for unit in units:
+        # Asked as "unit in (…)", not through a join, so that the index over units serves it.
+        found |= Q(unit__in=OrgUnit.objects.under(unit).order_by().values("pk"))
+        if unit.is_root():
+            found |= Q(unit=None)
+    return found
+
+
+def rows_on(actor: Actor, employee: Employee, rows: Iterable[str]) -> frozenset[str]:
+    """This function will return those of the rows under which the actor may act on this one person.
+
+    For pages that show what can be done to a person; rows of one shape share one query.
+    """
+    answers: dict[tuple, bool] = {}
+    allowed = set()
+    for row in rows:
+        letters = frozenset().union(*(RULES[row][role] for role in actor.roles)) - {"-"}
+        shape = (
+            letters,
+            frozenset(role for role in actor.roles if "U" in RULES[row][role]),
+            row in WRITES - WRITES_TO_LEAVERS,
+        )
+        if shape not in answers:
+            answers[shape] = bool(letters) and visible_employees(actor, row).filter(pk=employee.pk).exists()
+        if answers[shape]:
+            allowed.add(row)
+    return frozenset(allowed)
 
 
 def visible_units(actor: Actor, row: str) -> QuerySet[OrgUnit]:
@@ -208,16 +243,18 @@ def require(actor: Actor, row: str) -> None:
 
 
 def employee_or_404(actor: Actor, row: str, employee_id: int) -> Employee:
-    """This function will return one person through the door, or raise Http404 as for a missing id (403 if no role ever may)."""
+    """This function will return one person through the door, or raise Http404 as for a missing id (403: no role may)."""
     require(actor, row)
-    employee = visible_employees(actor, row).select_related("unit", "position", "manager").filter(pk=employee_id).first()
+    employee = (
+        visible_employees(actor, row).select_related("unit", "position", "manager").filter(pk=employee_id).first()
+    )
     if employee is None:
         raise Http404
     return employee
 
 
 def unit_or_404(actor: Actor, row: str, unit_id: int) -> OrgUnit:
-    """This function will return one unit whose figures the actor may see, or raise Http404 (403 if no role ever may)."""
+    """This function will return one unit whose figures the actor may see, or raise Http404 (403: no role may)."""
     require(actor, row)
     unit = visible_units(actor, row).filter(pk=unit_id).first()
     if unit is None:
