@@ -67,7 +67,7 @@ from weasyprint.text.ffi import harfbuzz_subset
 assert harfbuzz_subset
 PY
   command -v fc-list >/dev/null || missing+=(fontconfig)
-  if ! fc-list 2>/dev/null | grep -q 'Noto Serif CJK SC'; then missing+=(fonts-noto-cjk); fi
+  [[ "$(fc-list 2>/dev/null)" == *"Noto Serif CJK SC"* ]] || missing+=(fonts-noto-cjk)
   [ ${#missing[@]} = 0 ] && return
   install_system "certificates as PDF: text layout, font subsetting and a Chinese font" "${missing[@]}" || {
     [ "${SKIP_SYSTEM_PACKAGES:-}" = 1 ] || stop "Stopped: without them certificates cannot be printed. SKIP_SYSTEM_PACKAGES=1 goes on without PDFs."
