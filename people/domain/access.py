@@ -20,7 +20,8 @@ from people.models import Employee, OrgUnit, RoleGrant, User
 from people.models.employees import ReportsBelow
 
 # Scope letters (TRUST 2.3): S oneself, D direct reports, T everybody below in the reporting tree, U everybody in the
-# units of the role, A everybody, M counts only, G the whole object, E items open to me, C content, V with the secret code.
+# units of the role, A everybody, M counts only, G the whole object, E items open to me, C content, V with the secret
+# code.
 ROLES = ("ANON", "EMP", "MGR", "HRU", "PMK", "PCK", "AUTH", "AUD", "ADM")
 
 
@@ -243,7 +244,7 @@ def require(actor: Actor, row: str) -> None:
 
 
 def employee_or_404(actor: Actor, row: str, employee_id: int) -> Employee:
-    """This function will return one person through the door, or raise Http404 as for a missing id (403: no role may)."""
+    """This function will return one person through the door, or raise Http404 as for a missing id (403: no role)."""
     require(actor, row)
     employee = (
         visible_employees(actor, row).select_related("unit", "position", "manager").filter(pk=employee_id).first()

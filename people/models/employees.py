@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -63,9 +64,9 @@ class ReportsBelow(models.expressions.RawSQL):
 class Employee(models.Model):
     """The record of a person who works or worked here. A sign-in is optional and comes with the first invitation.
 
-    ``employee_no`` is text: leading zeros live. ``unit``, ``position`` and ``manager`` are the present post (for a leaver
-    the last one): always equal to the newest Placement, kept so by people.domain.moves and the roster import, so that
-    lists and scopes need no join through the history. ``left_on`` is the last day at work.
+    ``employee_no`` is text: leading zeros live. ``unit``, ``position`` and ``manager`` are the present post (for a
+    leaver the last one): always equal to the newest Placement, kept so by people.domain.moves and the roster import,
+    so that lists and scopes need no join through the history. ``left_on`` is the last day at work.
 
     The one door to other people's records is people.domain.access.visible_employees.
     """
@@ -78,7 +79,8 @@ class Employee(models.Model):
     employee_no = models.CharField(_("employee no."), max_length=40, unique=True)
     name = models.CharField(_("name"), max_length=100)
     name_latin = models.CharField(_("name in Latin letters"), max_length=100, blank=True)
-    pinyin = models.CharField(max_length=200, blank=True, editable=False)  # "wangwei ww": what people type to find a name
+    # "wangwei ww": what people type to find a name (people.domain.queries.pinyin_of)
+    pinyin = models.CharField(max_length=200, blank=True, editable=False)
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="employee"
     )
@@ -104,7 +106,8 @@ class Employee(models.Model):
         constraints = [
             # Somebody who left has a last day, and only somebody who left has one.
             models.CheckConstraint(
-                condition=Q(state="left", left_on__isnull=False) | (~Q(state="left") & Q(left_on=None)), name="left_has_day"
+                condition=Q(state="left", left_on__isnull=False) | (~Q(state="left") & Q(left_on=None)),
+                name="left_has_day",
             ),
             models.CheckConstraint(
                 condition=Q(left_on=None) | Q(hired_on=None) | Q(left_on__gte=F("hired_on")), name="left_after_hired"
@@ -114,6 +117,7 @@ class Employee(models.Model):
         indexes = [
             models.Index(fields=["unit", "employee_no"], name="employee_in_unit"),
             models.Index(fields=["state"], name="employee_state"),
+            models.Index(Lower("email"), name="employee_email"),  # a sign-in by e-mail address reads one row, not all
         ]
 
     def __str__(self):

@@ -14,6 +14,7 @@ class User(AbstractUser):
 
     language = models.CharField(_("language"), max_length=10, blank=True)
     session_epoch = models.PositiveIntegerField(default=0)
+    failed_sign_ins = models.PositiveIntegerField(default=0, editable=False)  # wrong passwords since the last right one
 
     class Meta:
         verbose_name = _("user")

@@ -1,0 +1,119 @@
+"""Changing the unit tree by hand, and counting heads in it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count
+from django.db.models.functions import Substr
+
+from core.events import record_event
+from people.models import Employee, OrgUnit, User
+
+
+class CodeTaken(Exception):
+    """Another unit has this code."""
+
+
+class UnitCircle(Exception):
+    """A unit cannot be put under itself or under one of its own."""
+
+
+class AlreadyThere(Exception):
+    """The unit stands directly under that unit already."""
+
+
+class TreeBusy(Exception):
+    """Somebody else is rebuilding the same branch at this moment; try again."""
+
+
+@dataclass(frozen=True)
+class UnitLine:
+    """One unit below another, with the people at work in it and below."""
+
+    unit: OrgUnit
+    people: int
+    units: int  # directly below
+
+
+def people_in(units: list[OrgUnit]) -> list[UnitLine]:
+    """This function will count the people at work in each of some sibling units, with everything below them.
+
+    One count for all of them: the people of the tree grouped by the first steps of their unit's path.
+    """
+    if not units:
+        return []
+    length = len(units[0].path)
+    parent_path = units[0].path[: length - OrgUnit.steplen]
+    under = OrgUnit.objects.filter(path__startswith=parent_path) if parent_path else OrgUnit.objects.all()
+    heads = dict(
+        Employee.objects.filter(unit__in=under.order_by().values("pk"), state=Employee.State.ACTIVE)
+        .order_by()
+        .annotate(branch=Substr("unit__path", 1, length))
+        .values_list("branch")
+        .annotate(heads=Count("pk"))
+    )
+    return [UnitLine(unit=unit, people=heads.get(unit.path, 0), units=unit.numchild) for unit in units]
+
+
+@transaction.atomic
+def rename_unit(*, unit: OrgUnit, name: str, name_en: str, kind: str, by: User | None, at: dt.datetime) -> None:
+    """This function will give a unit another name, English name or kind; the code stays. No change, no event."""
+    values = {"name": name, "name_en": name_en, "kind": kind}
+    changed = {field: value for field, value in values.items() if getattr(unit, field) != value}
+    if not changed:
+        return
+    before = {field: getattr(unit, field) for field in changed}
+    OrgUnit.objects.filter(pk=unit.pk).update(**changed)
+    for field, value in changed.items():
+        setattr(unit, field, value)
+    record_event(chain="roster", action="unit renamed", subject=unit, actor=by, at=at, before=before, after=changed)
+
+
+def add_unit(
+    *, parent: OrgUnit, code: str, name: str, name_en: str, kind: str, by: User | None, at: dt.datetime
+) -> OrgUnit:
+    """This function will add a unit under another. Raises CodeTaken, TreeBusy."""
+    if OrgUnit.objects.filter(code=code).exists():
+        raise CodeTaken
+    try:
+        with transaction.atomic():
+            fresh = OrgUnit.objects.get(pk=parent.pk)  # treebeard counts children on the row at hand
+            unit = fresh.add_child(code=code, name=name, name_en=name_en, kind=kind)
+            after = {"code": code, "name": name, "name_en": name_en, "kind": kind, "under": parent.code}
+            record_event(chain="roster", action="unit added", subject=unit, actor=by, at=at, after=after)
+            return unit
+    except IntegrityError as error:  # two new units at once got the same place in the tree
+        raise TreeBusy from error
+
+
+def move_unit(*, unit: OrgUnit, under: OrgUnit, by: User | None, at: dt.datetime) -> OrgUnit:
+    """This function will put a unit, with everything below it, under another unit. Returns it with its new place.
+
+    Raises UnitCircle, AlreadyThere, TreeBusy.
+    """
+    try:
+        with transaction.atomic():
+            # the rows as they are now: treebeard moves by the path on the row at hand
+            unit, under = OrgUnit.objects.get(pk=unit.pk), OrgUnit.objects.get(pk=under.pk)
+            if unit.contains(under):
+                raise UnitCircle
+            parent = unit.get_parent()
+            if parent and parent.pk == under.pk:
+                raise AlreadyThere
+            unit.move(under, pos="last-child")
+            unit = OrgUnit.objects.get(pk=unit.pk)
+            record_event(
+                chain="roster",
+                action="unit moved",
+                subject=unit,
+                actor=by,
+                at=at,
+                before={"under": parent.code if parent else None},
+                after={"under": under.code},
+            )
+            return unit
+    except IntegrityError as error:
+        raise TreeBusy from error
