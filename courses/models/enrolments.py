@@ -65,7 +65,9 @@ class Enrolment(models.Model):
     completed_at = models.DateTimeField(null=True)
     on_time = models.BooleanField(null=True)
     steps_done = models.PositiveSmallIntegerField(default=0)  # required steps done
-    last_step = models.ForeignKey("courses.Step", null=True, on_delete=models.SET_NULL, related_name="+")  # the place kept
+    last_step = models.ForeignKey(
+        "courses.Step", null=True, on_delete=models.SET_NULL, related_name="+"
+    )  # the place kept
     certificate = models.OneToOneField(Certificate, null=True, on_delete=models.PROTECT, related_name="enrolment")
 
     objects = EnrolmentQuerySet.as_manager()
@@ -76,7 +78,9 @@ class Enrolment(models.Model):
             models.UniqueConstraint(fields=["employee", "run"], name="enrolment_once"),
             # Done work says when, where and whether in time; unfinished work says none of it.
             models.CheckConstraint(
-                condition=Q(state="completed", completed_at__isnull=False, on_time__isnull=False, unit_done__isnull=False)
+                condition=Q(
+                    state="completed", completed_at__isnull=False, on_time__isnull=False, unit_done__isnull=False
+                )
                 | (~Q(state="completed") & Q(completed_at=None, on_time=None, unit_done=None)),
                 name="completed_is_stamped",
             ),

@@ -32,7 +32,9 @@ class CoursePage(Page):
     parent_page_types = ["courses.CourseCataloguePage"]
     template = "courses/course_page.html"
 
-    code = models.CharField(_("course code"), max_length=20, help_text=_("The same in every language, for example ETQ-01."))
+    code = models.CharField(
+        _("course code"), max_length=20, help_text=_("The same in every language, for example ETQ-01.")
+    )
     theme = models.CharField(_("theme"), max_length=12, choices=Course.Theme.choices, default=Course.Theme.OTHER)
     summary = models.TextField(_("summary"), max_length=300)
     outcomes = models.TextField(_("after this course you can …"), blank=True, help_text=_("One line each."))
@@ -89,7 +91,13 @@ class LessonPage(CourseStep, Page):
     intro = models.CharField(_("introduction"), max_length=300, blank=True)
     body = StreamField(LessonBody(), verbose_name=_("content"), blank=True)
 
-    content_panels = [*Page.content_panels, FieldPanel("intro"), FieldPanel("body"), FieldPanel("minutes"), FieldPanel("required")]
+    content_panels = [
+        *Page.content_panels,
+        FieldPanel("intro"),
+        FieldPanel("body"),
+        FieldPanel("minutes"),
+        FieldPanel("required"),
+    ]
 
     class Meta:
         verbose_name = _("lesson")

@@ -56,11 +56,15 @@ class Programme(models.Model):
 
 
 class PlanLine(models.Model):
-    """One course in one month of a programme's plan."""
+    """One course in one month of a programme's plan.
+
+    ``opened_at`` says when its people were enrolled; who joins later comes in by courses.domain.opening.catch_up.
+    """
 
     programme = models.ForeignKey(Programme, on_delete=models.CASCADE, related_name="plan")
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="plan_lines")
     month = MonthField(_("month"))
+    opened_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["programme", "month", "course"]

@@ -23,7 +23,11 @@ class Bilingual(models.Model):
 
     @property
     def title(self) -> str:
-        first, second = (self.title_en, self.title_zh) if (get_language() or "").startswith("en") else (self.title_zh, self.title_en)
+        first, second = (
+            (self.title_en, self.title_zh)
+            if (get_language() or "").startswith("en")
+            else (self.title_zh, self.title_en)
+        )
         return first or second
 
 

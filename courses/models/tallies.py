@@ -28,7 +28,9 @@ class Tally(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["run", "unit"], name="tally_once"),
             models.CheckConstraint(
-                condition=Q(on_time__gte=0, completed__gte=F("on_time"), started__gte=F("completed"), assigned__gte=F("started"))
+                condition=Q(
+                    on_time__gte=0, completed__gte=F("on_time"), started__gte=F("completed"), assigned__gte=F("started")
+                )
                 & Q(exempt__gte=0, withdrawn__gte=0),
                 name="tally_adds_up",
             ),

@@ -1,0 +1,204 @@
+"""What people decide about single duties, each with a reason and one event on the chain ``completions``."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import transaction
+from django.utils import timezone
+
+from core.events import record_event
+from courses.domain import tallies
+from courses.domain.opening import end_of
+from courses.models import CourseRun, Enrolment, RunStep, StepCompletion
+from people.models import Employee
+
+_State, _Reason = Enrolment.State, Enrolment.Reason
+_UNFINISHED = (_State.ASSIGNED, _State.IN_PROGRESS)
+
+
+class ReasonMissing(Exception):
+    """A decision about a person's duty needs a reason."""
+
+
+class NotPossibleNow(Exception):
+    """The duty is in a state in which this cannot be decided, or somebody else changed it a moment ago."""
+
+
+class DueRefused(Exception):
+    """The new due day is not later than the present one, or lies after the last day on which work is accepted."""
+
+
+class DayRefused(Exception):
+    """The day on which past training was done lies in the future."""
+
+
+def exempt_enrolment(*, enrolment: Enrolment, by, at: dt.datetime, reason: str) -> Enrolment:
+    """This function will take an unfinished duty out of the denominator as exempt.
+
+    Raises ReasonMissing, or NotPossibleNow when the duty is not unfinished (any more).
+    """
+    return _decide(
+        enrolment=enrolment, action="exempted", allowed=_UNFINISHED, state=_State.EXEMPT, by=by, at=at, reason=reason
+    )
+
+
+def withdraw_enrolment(*, enrolment: Enrolment, by, at: dt.datetime, reason: str) -> Enrolment:
+    """This function will withdraw an unfinished duty that should not have been set.
+
+    Raises ReasonMissing, or NotPossibleNow when the duty is not unfinished (any more).
+    """
+    return _decide(
+        enrolment=enrolment,
+        action="withdrawn",
+        allowed=_UNFINISHED,
+        state=_State.WITHDRAWN,
+        by=by,
+        at=at,
+        reason=reason,
+    )
+
+
+def reinstate_enrolment(*, enrolment: Enrolment, by, at: dt.datetime, reason: str) -> Enrolment:
+    """This function will make an exempt or withdrawn duty owed again, as far as it was.
+
+    Raises ReasonMissing, or NotPossibleNow when the duty is neither exempt nor withdrawn, or the run is closed.
+    """
+    state = _State.IN_PROGRESS if enrolment.started_at else _State.ASSIGNED
+    return _decide(
+        enrolment=enrolment,
+        action="reinstated",
+        allowed=(_State.EXEMPT, _State.WITHDRAWN),
+        state=state,
+        by=by,
+        at=at,
+        reason=reason,
+    )
+
+
+def _reason(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise ReasonMissing
+    return text[:300]
+
+
+def _open_run_or_refuse(enrolment: Enrolment) -> CourseRun:
+    run = CourseRun.objects.get(pk=enrolment.run_id)
+    if run.state != CourseRun.State.OPEN:
+        raise NotPossibleNow
+    return run
+
+
+def _decide(
+    *, enrolment: Enrolment, action: str, allowed: tuple, state: str, by, at: dt.datetime, reason: str
+) -> Enrolment:
+    text = _reason(reason)
+    with transaction.atomic():
+        _open_run_or_refuse(enrolment)
+        before = enrolment.state
+        if before not in allowed:
+            raise NotPossibleNow
+        changed = Enrolment.objects.filter(pk=enrolment.pk, state=before).update(
+            state=state, reason=_Reason.HR, reason_text=text, decided_by=by
+        )
+        if not changed:
+            raise NotPossibleNow
+        enrolment = Enrolment.objects.select_related("unit", "run").get(pk=enrolment.pk)
+        tallies.move(enrolment=enrolment, before=(before, None), after=(state, None))
+        record_event(
+            chain="completions",
+            action=action,
+            subject=enrolment,
+            actor=by,
+            at=at,
+            before={"state": before},
+            after={"state": state},
+            reason=text,
+        )
+    return enrolment
+
+
+def extend_due(*, enrolment: Enrolment, until: dt.date, by, at: dt.datetime, reason: str) -> Enrolment:
+    """This function will move the due time of one unfinished duty to the end of a later day.
+
+    Work done by then counts as in time. Raises ReasonMissing, NotPossibleNow, or DueRefused when the day is not after
+    the present due day or is after the run's last day of acceptance.
+    """
+    text, due_at = _reason(reason), end_of(until)
+    with transaction.atomic():
+        run = _open_run_or_refuse(enrolment)
+        if enrolment.state not in _UNFINISHED:
+            raise NotPossibleNow
+        if due_at <= enrolment.due_at or until > timezone.localdate(run.accept_until):
+            raise DueRefused
+        changed = Enrolment.objects.filter(pk=enrolment.pk, state__in=_UNFINISHED, due_at=enrolment.due_at).update(
+            due_at=due_at, reason_text=text, decided_by=by
+        )
+        if not changed:
+            raise NotPossibleNow
+        record_event(
+            chain="completions",
+            action="extended",
+            subject=enrolment,
+            actor=by,
+            at=at,
+            before={"due_at": enrolment.due_at},
+            after={"due_at": due_at},
+            reason=text,
+        )
+    return Enrolment.objects.select_related("unit", "run").get(pk=enrolment.pk)
+
+
+def record_past_completion(*, enrolment: Enrolment, on: dt.date, by, at: dt.datetime, reason: str) -> Enrolment:
+    """This function will complete an unfinished duty with training that was done elsewhere on a past day.
+
+    Its open steps are recorded as done by HR on that day, and whether it was in time follows from the day. No
+    certificate: that is for those who passed here (issuing one by hand is a decision of its own). Raises ReasonMissing,
+    NotPossibleNow or DayRefused.
+    """
+    text = _reason(reason)
+    if on > timezone.localdate(at):
+        raise DayRefused
+    done_at = min(end_of(on), at)
+    with transaction.atomic():
+        _open_run_or_refuse(enrolment)
+        before = enrolment.state
+        if before not in _UNFINISHED:
+            raise NotPossibleNow
+        employee = Employee.objects.get(pk=enrolment.employee_id)
+        required = list(RunStep.objects.filter(run=enrolment.run_id, required=True).values_list("step_id", flat=True))
+        on_time = done_at <= enrolment.due_at
+        changed = Enrolment.objects.filter(pk=enrolment.pk, state=before, due_at=enrolment.due_at).update(
+            state=_State.COMPLETED,
+            reason=_Reason.PAST,
+            reason_text=text,
+            decided_by=by,
+            completed_at=done_at,
+            on_time=on_time,
+            steps_done=len(required),
+            unit_done_id=employee.unit_id or enrolment.unit_id,
+            position_done_id=employee.position_id,
+        )
+        if not changed:
+            raise NotPossibleNow
+        StepCompletion.objects.bulk_create(
+            [
+                StepCompletion(enrolment=enrolment, step_id=step_id, at=done_at, how=StepCompletion.How.HR)
+                for step_id in required
+            ],
+            ignore_conflicts=True,
+        )
+        enrolment = Enrolment.objects.select_related("unit", "run").get(pk=enrolment.pk)
+        tallies.move(enrolment=enrolment, before=(before, None), after=(_State.COMPLETED, on_time))
+        record_event(
+            chain="completions",
+            action="past training recorded",
+            subject=enrolment,
+            actor=by,
+            at=at,
+            before={"state": before},
+            after={"state": _State.COMPLETED.value, "completed_at": done_at, "on_time": on_time},
+            reason=text,
+        )
+    return enrolment

@@ -1,0 +1,512 @@
+"""Opening a month: planning runs, enrolling the people of the plan, and keeping up with who joins, moves and leaves."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from django.db import connection, transaction
+from django.db.models import (
+    Case,
+    CharField,
+    DateTimeField,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from certificates.models import DesignVersion
+from core.events import record_event
+from core.periods import Month
+from courses.domain import tallies
+from courses.domain.audiences import select_people
+from courses.models import Course, CourseRun, Enrolment, PlanLine, RunStep, Step
+from people.models import Employee, Leave, OrgUnit, Placement
+
+_CHUNK = 1000
+_State, _Reason = Enrolment.State, Enrolment.Reason
+
+
+class NothingToLearn(Exception):
+    """The course has no published step that is required, so a run of it could never be completed."""
+
+
+class DesignNotPublished(Exception):
+    """The course promises a certificate whose design was never published."""
+
+
+class RunClosed(Exception):
+    """The run is closed: nobody is enrolled any more."""
+
+
+class RunNotOpen(Exception):
+    """The run has not been opened, so there is nothing to catch up with."""
+
+
+class StillAccepting(Exception):
+    """Late work is still accepted, so the run cannot be closed."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What opening one run did. ``opened`` is False when it was open before; ``waiting`` people start next month."""
+
+    run: CourseRun
+    opened: bool
+    assigned: int = 0
+    exempt: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A course of the plan that could not be opened, and why (an exception of this module)."""
+
+    course: Course
+    problem: Exception
+
+
+@dataclass(frozen=True)
+class MonthReport:
+    """What opening a month did, run by run, and what it could not open."""
+
+    month: Month
+    runs: list[RunReport] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    @property
+    def assigned(self) -> int:
+        return sum(run.assigned for run in self.runs)
+
+    @property
+    def exempt(self) -> int:
+        return sum(run.exempt for run in self.runs)
+
+    @property
+    def waiting(self) -> int:
+        return sum(run.waiting for run in self.runs)
+
+
+@dataclass(frozen=True)
+class CatchUpReport:
+    """What changed since the run was opened or last caught up. ``waiting`` people are not enrolled now."""
+
+    run: CourseRun
+    joined: int = 0
+    waiting: int = 0
+    exempted: int = 0
+    moved: int = 0
+    withdrawn: int = 0
+    returned: int = 0
+
+    @property
+    def changed(self) -> int:
+        return self.joined + self.exempted + self.moved + self.withdrawn + self.returned
+
+
+# --- planning -------------------------------------------------------------------------------------------------------
+def default_times(month: Month) -> dict[str, dt.datetime]:
+    """This function will return when a run opens, is due and ends to accept, in local time.
+
+    Opens on the first at 00:00, due on the last day at 23:59:59, accepts late work to the last second of the next month.
+    """
+    return {
+        "opens_at": timezone.make_aware(dt.datetime.combine(month.first_day, dt.time.min)),
+        "due_at": end_of(month.last_day),
+        "accept_until": end_of(month.next.last_day),
+    }
+
+
+def end_of(day: dt.date) -> dt.datetime:
+    """This function will return the last second of a day in local time."""
+    return timezone.make_aware(dt.datetime.combine(day, dt.time(23, 59, 59)))
+
+
+def plan_run(*, course: Course, month: Month, by, at: dt.datetime) -> CourseRun:
+    """This function will return the run of a course in a month, planned with the default times if there is none yet."""
+    run, created = CourseRun.objects.get_or_create(
+        course=course, month=month, defaults={**default_times(month), "course_version": course.version}
+    )
+    if created:
+        record_event(chain="months", action="planned", subject=run, actor=by, at=at, after=_named(run))
+    return run
+
+
+def plan_lines(*, month: Month, scope: Iterable[OrgUnit] | None = None) -> QuerySet[PlanLine]:
+    """This function will return a month's lines of active programmes; ``scope``: only of audiences in those units."""
+    lines = PlanLine.objects.filter(month=month, programme__active=True).select_related(
+        "course", "programme__audience__scope"
+    )
+    if scope is not None:
+        within = Q(pk__in=[])
+        for unit in scope:
+            within |= Q(programme__audience__scope__path__startswith=unit.path)
+        lines = lines.filter(within)
+    return lines.order_by("course__code", "programme__name", "pk")
+
+
+def planned_people(*, lines: Iterable[PlanLine], on: dt.date) -> QuerySet[Employee]:
+    """This function will return everybody whom the audiences of these plan lines select on a day, each once."""
+    found = Q(pk__in=[])
+    for line in lines:
+        audience = line.programme.audience
+        people = select_people(rule=audience.rule, scope=audience.scope, on=on)
+        found |= Q(pk__in=people.order_by().values("pk"))
+    return Employee.objects.filter(found)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Who would be enrolled: ``enters`` owe the course, ``exempt`` are away all through, ``waits`` start next month."""
+
+    enters: int
+    exempt: int
+    waits: int
+    enrolled: int = 0  # already have the duty
+
+
+def preview_run(*, run: CourseRun, lines: Iterable[PlanLine], on: dt.date) -> Preview:
+    """This function will count what opening these lines of a run would do, and change nothing."""
+    people = planned_people(lines=lines, on=on)
+    new = people.exclude(Exists(Enrolment.objects.filter(run_id=run.pk, employee=OuterRef("pk"))))
+    enrolled = people.count() - new.count()
+    waits = new.filter(_starts_too_late(run)).count()
+    away = sum(1 for _id in _away_all_the_time(run=run, people=new.exclude(_starts_too_late(run))))
+    return Preview(enters=new.count() - waits - away, exempt=away, waits=waits, enrolled=enrolled)
+
+
+# --- opening --------------------------------------------------------------------------------------------------------
+def open_run(
+    *, run: CourseRun, by, at: dt.datetime, scope: Iterable[OrgUnit] | None = None, on: dt.date | None = None
+) -> RunReport:
+    """This function will open a run and enrol the people of its plan; a second call does nothing more.
+
+    The steps are frozen at the first opening. Every plan line (with ``scope`` only those of audiences in these units)
+    is opened once; a line added later is opened by the next call. People are those selected on the day of opening, or
+    on the first day of the run if that is later (``on`` overrules it). One event on the chain ``months``. Raises
+    RunClosed, NothingToLearn, DesignNotPublished.
+    """
+    day = on or max(timezone.localdate(at), timezone.localdate(run.opens_at))
+    with transaction.atomic():
+        opened = _open(run=run, at=at)
+        lines = list(plan_lines(month=run.month, scope=scope).filter(course_id=run.course_id, opened_at=None))
+        lines = [line for line in lines if PlanLine.objects.filter(pk=line.pk, opened_at=None).update(opened_at=at)]
+        if not lines:
+            if opened:
+                record_event(chain="months", action="opened", subject=run, actor=by, at=at, after=_named(run))
+            return RunReport(run=run, opened=opened)
+        people = planned_people(lines=lines, on=day)
+        enrolled_before = Enrolment.objects.filter(run=run, employee__in=people.order_by().values("pk")).count()
+        waiting = (
+            people.filter(_starts_too_late(run))
+            .exclude(Exists(Enrolment.objects.filter(run=run, employee=OuterRef("pk"))))
+            .count()
+        )
+        assigned = _enrol(run=run, people=people.exclude(_starts_too_late(run)), at=at)
+        exempt = _exempt_for_leave(run=run, only_new_since=at) if assigned else 0
+        tallies.recount(run=run)
+        record_event(
+            chain="months",
+            action="opened" if opened else "extended",
+            subject=run,
+            actor=by,
+            at=at,
+            after={
+                **_named(run),
+                "programmes": sorted({line.programme_id for line in lines}),
+                "assigned": assigned - exempt,
+                "exempt": exempt,
+                "waiting": waiting,
+                "before": enrolled_before,
+            },
+        )
+    return RunReport(run=run, opened=opened, assigned=assigned - exempt, exempt=exempt, waiting=waiting)
+
+
+def open_month(*, month: Month, by, at: dt.datetime, scope: Iterable[OrgUnit] | None = None) -> MonthReport:
+    """This function will plan and open every run of a month's plan; safe to call twice.
+
+    Each run is one transaction. A course that cannot be opened is reported and does not stop the others.
+    """
+    courses = {line.course_id: line.course for line in plan_lines(month=month, scope=scope)}
+    report = MonthReport(month=month)
+    for course in courses.values():
+        try:
+            with transaction.atomic():
+                run = plan_run(course=course, month=month, by=by, at=at)
+                report.runs.append(open_run(run=run, by=by, at=at, scope=scope))
+        except (NothingToLearn, DesignNotPublished, RunClosed) as problem:
+            report.refused.append(Refusal(course, problem))
+    return report
+
+
+def close_run(*, run: CourseRun, by, at: dt.datetime) -> bool:
+    """This function will close a run whose last acceptance has passed; False when it was closed before.
+
+    Raises StillAccepting.
+    """
+    if at <= run.accept_until:
+        raise StillAccepting
+    with transaction.atomic():
+        closed = CourseRun.objects.filter(pk=run.pk, state=CourseRun.State.OPEN).update(state=CourseRun.State.CLOSED)
+        if closed:
+            record_event(chain="months", action="closed", subject=run, actor=by, at=at, after=_named(run))
+    run.refresh_from_db()
+    return bool(closed)
+
+
+def _open(*, run: CourseRun, at: dt.datetime) -> bool:
+    """Move a planned run to open and freeze its steps; False when it is open already."""
+    course = Course.objects.select_related("certificate_design").get(pk=run.course_id)
+    opened = CourseRun.objects.filter(pk=run.pk, state=CourseRun.State.PLANNED).update(
+        state=CourseRun.State.OPEN, opened_at=at, course_version=course.version
+    )
+    run.refresh_from_db()
+    if not opened:
+        if run.state == CourseRun.State.CLOSED:
+            raise RunClosed
+        return False
+    steps = list(Step.objects.filter(course=course, live=True).order_by("position", "pk"))
+    if not any(step.required for step in steps):
+        raise NothingToLearn
+    if course.certificate_design and not DesignVersion.objects.filter(design=course.certificate_design).exists():
+        raise DesignNotPublished
+    RunStep.objects.bulk_create(
+        RunStep(run=run, step=step, position=number, required=step.required)
+        for number, step in enumerate(steps, start=1)
+    )
+    return True
+
+
+def _named(run: CourseRun) -> dict:
+    return {"course": run.course.code, "month": str(run.month), "due_at": run.due_at, "accept_until": run.accept_until}
+
+
+def _starts_too_late(run: CourseRun) -> Q:
+    """People hired with fewer than ``joiner_days`` days left, the hire day and the due day both counted."""
+    opens, due = timezone.localdate(run.opens_at), timezone.localdate(run.due_at)
+    first_late_day = due - dt.timedelta(days=run.joiner_days - 1) + dt.timedelta(days=1)
+    return Q(hired_on__isnull=False, hired_on__gt=opens, hired_on__gte=first_late_day)
+
+
+def _enrol(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime) -> int:
+    """Give everybody the duty who has not got it, in one INSERT .. SELECT; returns how many got it."""
+    joined = Q(hired_on__isnull=False, hired_on__gt=timezone.localdate(run.opens_at))
+    text, moment, whole = CharField(), DateTimeField(), IntegerField()
+    columns = {
+        "employee_id": F("pk"),
+        "run_id": Value(run.pk, whole),
+        "course_version": Value(run.course_version, whole),
+        "state": Value(_State.ASSIGNED.value, text),
+        "reason": Case(
+            When(joined, then=Value(_Reason.JOINED.value)), default=Value(_Reason.PLAN.value), output_field=text
+        ),
+        "reason_text": Value("", text),
+        "due_at": Value(run.due_at, moment),
+        "unit_id": F("unit_id"),
+        "unit_set_id": F("unit_id"),
+        "position_set_id": F("position_id"),
+        "assigned_at": Value(at, moment),
+        "steps_done": Value(0, whole),
+    }
+    has_it = Enrolment.objects.filter(run=run, employee=OuterRef("pk"))
+    rows = (
+        people.filter(unit__isnull=False)
+        .exclude(Exists(has_it))
+        .order_by()
+        .annotate(**{f"new_{name}": value for name, value in columns.items()})
+        .values_list(*(f"new_{name}" for name in columns))
+    )
+    select, parameters = rows.query.sql_with_params()
+    table, quote = Enrolment._meta.db_table, connection.ops.quote_name
+    names = ", ".join(quote(name) for name in columns)
+    with connection.cursor() as cursor:
+        # Names come from the model and values go as parameters: nothing in this statement was typed by anybody.
+        cursor.execute(
+            f"INSERT INTO {quote(table)} ({names}) {select} ON CONFLICT DO NOTHING",  # noqa: S608
+            parameters,
+        )
+        return cursor.rowcount
+
+
+# --- leave ----------------------------------------------------------------------------------------------------------
+def _away_all_the_time(*, run: CourseRun, people: QuerySet[Employee]) -> Iterator[int]:
+    """The ids of those whose leave, in one piece or several, covers every day from the start to the due day.
+
+    The start is the run's first day or, for joiners, the day they were hired.
+    """
+    opens, due = timezone.localdate(run.opens_at), timezone.localdate(run.due_at)
+    rows = (
+        Leave.objects.filter(employee__in=people.order_by().values("pk"), starts_on__lte=due, ends_on__gte=opens)
+        .order_by("employee_id", "starts_on")
+        .values_list("employee_id", "employee__hired_on", "starts_on", "ends_on")
+    )
+    person, covered_until, start = None, opens, opens
+    one_day = dt.timedelta(days=1)
+    for employee_id, hired_on, starts_on, ends_on in rows.iterator(chunk_size=2000):
+        if employee_id != person:
+            if person is not None and covered_until > due:
+                yield person
+            person = employee_id
+            start = max(opens, hired_on or opens)
+            covered_until = start  # the first day not yet covered
+        if starts_on <= covered_until:
+            covered_until = max(covered_until, ends_on + one_day)
+    if person is not None and covered_until > due:
+        yield person
+
+
+def _exempt_for_leave(*, run: CourseRun, only_new_since: dt.datetime | None = None) -> int:
+    """Exempt those who have not begun and are away all the time; returns how many."""
+    open_duties = Enrolment.objects.filter(run=run, state=_State.ASSIGNED, decided_by=None)
+    if only_new_since is not None:
+        open_duties = open_duties.filter(assigned_at=only_new_since)
+    people = Employee.objects.filter(pk__in=open_duties.values("employee"))
+    number = 0
+    for ids in _chunks(_away_all_the_time(run=run, people=people)):
+        number += open_duties.filter(employee__in=ids).update(state=_State.EXEMPT, reason=_Reason.LEAVE)
+    return number
+
+
+def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
+    chunk: list[int] = []
+    for one in list(ids):  # read to the end first: the rows are about to change
+        chunk.append(one)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+# --- keeping up -----------------------------------------------------------------------------------------------------
+def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
+    """This function will bring an open run up to date with the roster; a second call changes nothing.
+
+    Joiners and people moved into an audience are enrolled while at least ``joiner_days`` days are left (today and the
+    due day counted), and are reported as waiting otherwise. Whoever is away for the whole window is exempt (LEAVE) and
+    comes back if the leave is taken back before the due time. A duty follows its person to the unit where it is due.
+    Whoever left by the due day is withdrawn (LEFT) unless it was done, and returns if the record does. An exemption
+    that somebody decided (``decided_by``) is never touched. At most one event on the chain ``months``. Raises
+    RunNotOpen or RunClosed.
+    """
+    with transaction.atomic():
+        run = CourseRun.objects.select_related("course").get(pk=run.pk)
+        if run.state == CourseRun.State.PLANNED:
+            raise RunNotOpen
+        if run.state == CourseRun.State.CLOSED:
+            raise RunClosed
+        withdrawn = _withdraw_leavers(run=run, at=at)
+        returned = _return_rehired(run=run, at=at)
+        joined, waiting = _enrol_joiners(run=run, at=at)
+        exempted = _exempt_for_leave(run=run)
+        returned += _return_from_leave(run=run, at=at)
+        moved = _follow_movers(run=run, at=at)
+        fresh = exempted and Enrolment.objects.filter(run=run, assigned_at=at, state=_State.EXEMPT).count()
+        report = CatchUpReport(
+            run=run,
+            joined=joined - fresh,
+            waiting=waiting,
+            exempted=exempted,
+            moved=moved,
+            withdrawn=withdrawn,
+            returned=returned,
+        )
+        if report.changed:
+            tallies.recount(run=run)
+            counts = {name: getattr(report, name) for name in ("joined", "exempted", "moved", "withdrawn", "returned")}
+            record_event(
+                chain="months", action="caught up", subject=run, actor=by, at=at, after={**_named(run), **counts}
+            )
+    return report
+
+
+def _opened_lines(run: CourseRun) -> QuerySet[PlanLine]:
+    return plan_lines(month=run.month).filter(course_id=run.course_id, opened_at__isnull=False)
+
+
+def waiting_people(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
+    """This function will return the people of the run's audiences who have no duty in it (too late for this month)."""
+    people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at))
+    return people.exclude(Exists(Enrolment.objects.filter(run=run, employee=OuterRef("pk"))))
+
+
+def _enrol_joiners(*, run: CourseRun, at: dt.datetime) -> tuple[int, int]:
+    new = waiting_people(run=run, at=at)
+    today = max(timezone.localdate(at), timezone.localdate(run.opens_at))
+    days_left = (timezone.localdate(run.due_at) - today).days + 1
+    if days_left < run.joiner_days:
+        return 0, new.count()
+    waiting = new.filter(_starts_too_late(run)).count()
+    number = _enrol(run=run, people=new.exclude(_starts_too_late(run)), at=at)
+    if number:  # whoever was found by catching up joined, or was moved in, after the opening
+        Enrolment.objects.filter(run=run, assigned_at=at, reason=_Reason.PLAN, state=_State.ASSIGNED).update(
+            reason=_Reason.JOINED
+        )
+    return number, waiting
+
+
+def _withdraw_leavers(*, run: CourseRun, at: dt.datetime) -> int:
+    last_day = min(timezone.localdate(run.due_at), timezone.localdate(at))
+    gone = Employee.objects.filter(state=Employee.State.LEFT, left_on__lte=last_day)
+    return (
+        Enrolment.objects.filter(run=run, employee__in=gone.order_by().values("pk"))
+        .exclude(state__in=[_State.COMPLETED, _State.WITHDRAWN])
+        .filter(Q(decided_by=None) | ~Q(state=_State.EXEMPT))
+        .update(state=_State.WITHDRAWN, reason=_Reason.LEFT)
+    )
+
+
+def _unfinished_again(at: dt.datetime) -> dict:
+    """What a duty becomes when its exemption or withdrawal falls away: as far as it was."""
+    begun = When(started_at__isnull=False, then=Value(_State.IN_PROGRESS.value))
+    return {
+        "state": Case(begun, default=Value(_State.ASSIGNED.value), output_field=CharField()),
+        "reason": _Reason.PLAN,
+    }
+
+
+def _return_rehired(*, run: CourseRun, at: dt.datetime) -> int:
+    here = Employee.objects.active_on(timezone.localdate(at)).exclude(state=Employee.State.LEFT)
+    return Enrolment.objects.filter(
+        run=run,
+        state=_State.WITHDRAWN,
+        reason=_Reason.LEFT,
+        decided_by=None,
+        due_at__gte=at,
+        employee__in=here.order_by().values("pk"),
+    ).update(**_unfinished_again(at))
+
+
+def _return_from_leave(*, run: CourseRun, at: dt.datetime) -> int:
+    exempt = Enrolment.objects.filter(
+        run=run, state=_State.EXEMPT, reason=_Reason.LEAVE, decided_by=None, due_at__gte=at
+    )
+    people = Employee.objects.filter(pk__in=exempt.values("employee"))
+    away = set(_away_all_the_time(run=run, people=people))
+    back = [employee_id for employee_id in exempt.values_list("employee_id", flat=True) if employee_id not in away]
+    return sum(exempt.filter(employee__in=ids).update(**_unfinished_again(at)) for ids in _chunks(back))
+
+
+def _follow_movers(*, run: CourseRun, at: dt.datetime) -> int:
+    """Duties count in the unit where the person works now, or worked on the day they were due if that has passed."""
+    moved = 0
+    for due_at in Enrolment.objects.filter(run=run).order_by().values_list("due_at", flat=True).distinct():
+        duties = Enrolment.objects.filter(run=run, due_at=due_at)
+        if at <= due_at:
+            post = Employee.objects.filter(pk=OuterRef("employee"))
+        else:
+            post = Placement.objects.on(timezone.localdate(due_at)).filter(employee=OuterRef("employee"))
+        there = Coalesce(Subquery(post.order_by().values("unit")[:1]), F("unit"))
+        elsewhere = Exists(post.filter(unit__isnull=False).exclude(unit=OuterRef("unit")))
+        moved += duties.filter(elsewhere).update(unit=there)
+    return moved
