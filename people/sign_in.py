@@ -11,12 +11,9 @@ from axes.handlers.database import AxesDatabaseHandler
 from axes.helpers import get_failure_limit
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import Argon2PasswordHasher
-from django.contrib.auth.middleware import LoginRequiredMiddleware
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ValidationError
 from django.db.models import Max, Sum
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import resolve_url
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -209,23 +206,3 @@ def own_path(request: HttpRequest, address: str | None) -> str:
     parts = urlsplit(address)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     return path if path.startswith("/") and not path.startswith("//") else ""
-
-
-class SignInRequired(LoginRequiredMiddleware):
-    """Sends who is not signed in to the sign-in and afterwards back to the page they were on.
-
-    A form that was sent after its session had ended leads back to the page with the form, not to the address that
-    takes only forms; a fragment leads the whole page there.
-    """
-
-    def handle_no_permission(self, request, view_func):
-        back = request.get_full_path()
-        htmx = request.headers.get("HX-Request") == "true"
-        if htmx or request.method not in {"GET", "HEAD"}:
-            shown = request.headers.get("HX-Current-URL") if htmx else request.headers.get("Referer")
-            back = own_path(request, shown) or "/"
-        answer = redirect_to_login(back, resolve_url(self.get_login_url(view_func)))
-        if not htmx:
-            return answer
-        # 401 would leave the fragment as it is; this header makes htmx go to the sign-in.
-        return HttpResponse(status=204, headers={"HX-Redirect": answer.url})

@@ -152,9 +152,13 @@ class Actor:
                 top.append(unit)
         return top
 
+    def letters(self, row: str) -> frozenset[str]:
+        """The scope letters of a row over all the actor's roles."""
+        return frozenset().union(*(RULES[row][role] for role in self.roles))
+
     def may(self, row: str) -> bool:
         """May the actor do this to anything at all? The first question of every page."""
-        return any(RULES[row][role] for role in self.roles)
+        return bool(self.letters(row))
 
 
 def actor_of(request) -> Actor:
@@ -170,7 +174,7 @@ def visible_employees(actor: Actor, row: str) -> QuerySet[Employee]:
     The union over the actor's roles of the scopes in the table. Who left stays visible with the last unit and manager,
     but is changed by nobody (rehiring apart). Who has no unit is seen by the HR of a root unit only.
     """
-    letters = frozenset().union(*(RULES[row][role] for role in actor.roles))
+    letters = actor.letters(row)
     if "A" in letters:
         return Employee.objects.all()
     me = actor.employee
@@ -211,7 +215,7 @@ def rows_on(actor: Actor, employee: Employee, rows: Iterable[str]) -> frozenset[
     answers: dict[tuple, bool] = {}
     allowed = set()
     for row in rows:
-        letters = frozenset().union(*(RULES[row][role] for role in actor.roles)) - {"-"}
+        letters = actor.letters(row)
         shape = (
             letters,
             frozenset(role for role in actor.roles if "U" in RULES[row][role]),

@@ -96,12 +96,7 @@ def invite_many(
     Whoever can sign in already, left or is suspended is passed over. One event, on the unit, names everybody. Raises
     TooMany above 200 people.
     """
-    wanted = [
-        employee
-        for employee in employees
-        if not employee.user_id
-        and why_closed_to(employee, timezone.localdate(at)) not in {Closed.LEFT, Closed.SUSPENDED}
-    ]
+    wanted = [employee for employee in employees if not employee.user_id and not _is_gone(employee, at)]
     if len(wanted) > MOST_AT_ONCE:
         raise TooMany
     if not wanted:
