@@ -1,13 +1,155 @@
-"""Headers on every response, and the language a person chose."""
+"""Headers on every response, the language a person chose, and what happens when somebody is no longer signed in."""
+
+import secrets
+
+from csp.constants import SELF
+from csp.middleware import CSPMiddleware
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+CMS = "/cms/"
+
+# Nothing here needs a sensor, a payment or another page's frame. A film may fill the screen.
+PERMISSIONS_POLICY = ", ".join(
+    [
+        "fullscreen=(self)",
+        *(
+            f"{feature}=()"
+            for feature in (
+                "accelerometer",
+                "autoplay",
+                "browsing-topics",
+                "camera",
+                "clipboard-read",
+                "display-capture",
+                "encrypted-media",
+                "gamepad",
+                "geolocation",
+                "gyroscope",
+                "hid",
+                "identity-credentials-get",
+                "idle-detection",
+                "local-fonts",
+                "magnetometer",
+                "microphone",
+                "midi",
+                "otp-credentials",
+                "payment",
+                "picture-in-picture",
+                "publickey-credentials-create",
+                "publickey-credentials-get",
+                "screen-wake-lock",
+                "serial",
+                "storage-access",
+                "usb",
+                "window-management",
+                "xr-spatial-tracking",
+            )
+        ),
+    ]
+)
+
+
+# The dialog that sets a publishing time has two scripts in the page, always the same text: their hashes.
+CMS_SCRIPTS: list[str] = []
 
 
 class ResponseHeaders:
+    """The outermost layer: gives every request a reference and every response, errors included, its headers."""
+
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
-        return self.get_response(request)
+        request.reference = secrets.token_hex(4).upper()
+        # What fails before the language is known speaks the first language, not that of the request before.
+        translation.activate(settings.LANGUAGE_CODE)
+        response = self.get_response(request)
+        headers = response.headers
+        headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        # Whatever is made for one person stays out of every cache. Pictures and static files set their own.
+        headers.setdefault("Cache-Control", "no-store")
+        if request.path_info.startswith(CMS):
+            headers["X-Frame-Options"] = "SAMEORIGIN"  # the editor shows a preview of the page in a frame of its own
+        return response
 
 
-class RememberedLanguage(ResponseHeaders):
-    pass
+class ContentSecurityPolicy(CSPMiddleware):
+    """The strict policy of the settings everywhere; under the content admin what that one needs (TRUST SC-04)."""
+
+    def get_policy_parts(self, request, response, report_only=False):
+        parts = super().get_policy_parts(request, response, report_only)
+        if not report_only and request.path_info.startswith(CMS):
+            parts.update = {
+                "script-src": CMS_SCRIPTS,
+                "img-src": ["blob:"],  # the picture just chosen, before it is uploaded
+                "frame-src": [SELF],  # the preview beside the editor
+                **(parts.update or {}),
+            }
+            parts.replace = {"frame-ancestors": [SELF], **(parts.replace or {})}
+        return parts
+
+
+class RememberedLanguage:
+    """The language of a request.
+
+    A content page speaks the language of its address. Elsewhere: the language chosen in this browser, the one kept with
+    the user, what the browser asks for, Chinese.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        translation.activate(self.language(request))
+        request.LANGUAGE_CODE = translation.get_language()
+        response = self.get_response(request)
+        response.headers.setdefault("Content-Language", translation.get_language() or settings.LANGUAGE_CODE)
+        return response
+
+    def language(self, request) -> str:
+        return (
+            translation.get_language_from_path(request.path_info)
+            or _supported(request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME))
+            or _supported(getattr(request.user, "language", ""))
+            or translation.get_language_from_request(request)
+        )
+
+
+def _supported(language: str | None) -> str | None:
+    if not language:
+        return None
+    try:
+        return translation.get_supported_language_variant(language)
+    except LookupError:
+        return None
+
+
+class SignInRequired(LoginRequiredMiddleware):
+    """Every page needs a sign-in unless it says otherwise. Somebody whose session ended while typing loses nothing."""
+
+    def handle_no_permission(self, request, view_func):
+        if request.headers.get("HX-Request") or request.headers.get("Sec-Fetch-Dest") == "empty":
+            # Asked for by a script: a sign-in page in the middle of a page helps nobody; the page says what happened.
+            return HttpResponse(_("You are no longer signed in."), status=401, content_type="text/plain; charset=utf-8")
+        if fields := kept_fields(request):
+            return render(request, "401.html", {"fields": fields}, status=401)
+        return super().handle_no_permission(request, view_func)
+
+
+def kept_fields(request) -> list[tuple[str, str]]:
+    """What somebody typed, to be sent once more by his own press.
+
+    Only of a form of ours: the browser says where the form came from (Origin), and no other site can say it is us.
+    Never passwords, never files.
+    """
+    if request.method != "POST" or request.headers.get("Origin") != f"{request.scheme}://{request.get_host()}":
+        return []
+    if request.FILES or any("password" in name for name in request.POST):
+        return []
+    return [(name, value) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken" for value in values]

@@ -111,7 +111,7 @@ def count(value) -> str:
 
 @register.filter
 def initials(name) -> str:
-    """What stands in the round of a person: the last two characters of a Chinese name, the first letters of a Latin one."""
+    """What stands in the round of a person: the end of a Chinese name, the first letters of a Latin one."""
     words = str(name or "").split()
     if not words:
         return "?"
@@ -135,8 +135,8 @@ def file_size(value) -> str:
 def icon(name: str, css: str = "") -> str:
     """A drawing of the sprite static/img/icons.svg. It says nothing by itself: words stand beside it."""
     return format_html(
-        '<svg class="icon {}" aria-hidden="true" focusable="false" width="20" height="20"><use href="{}#{}"></use></svg>',
-        css,
+        '<svg class="{}" aria-hidden="true" focusable="false" width="20" height="20"><use href="{}#{}"></use></svg>',
+        f"icon {css}".rstrip(),
         static("img/icons.svg"),
         name,
     )
@@ -159,7 +159,7 @@ def _numbers(values: Iterable) -> list[Decimal | None]:
 
 @register.filter
 def polylines(values) -> list[str]:
-    """Points of a line 100 wide and 30 high through the values (0 to the largest, at least 100), in runs: None is a gap."""
+    """Points of a line 100 wide and 30 high through the values (0 to at least 100), in runs: None is a gap."""
     numbers = _numbers(values)
     top = max([Decimal(100), *(number for number in numbers if number is not None)])
     step = Decimal(100) / max(1, len(numbers) - 1)

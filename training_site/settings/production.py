@@ -10,9 +10,15 @@ SECRET_KEY = env.secret("SECRET_KEY") or ""
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
-for _name, _value in (("SECRET_KEY", SECRET_KEY), ("EVENT_CHAIN_KEY", EVENT_CHAIN_KEY), ("ALLOWED_HOSTS", ALLOWED_HOSTS)):
+for _name, _value in (
+    ("SECRET_KEY", SECRET_KEY),
+    ("EVENT_CHAIN_KEY", EVENT_CHAIN_KEY),
+    ("ALLOWED_HOSTS", ALLOWED_HOSTS),
+):
     if not _value:
-        raise env.SettingRefused(f"{_name} is not set. Production does not start without it; see docs/en/administrator.md.")
+        raise env.SettingRefused(
+            f"{_name} is not set. Production does not start without it; see docs/en/administrator.md."
+        )
 
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
