@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -58,31 +58,61 @@ def record_event(
     changed; ``before`` and ``after`` hold only the values that changed. The head of the chain is moved by
     compare-and-swap, so numbers have no gap. Raises ChainBusy when the head moved under us too often.
     """
+    link = Link(action=action, subject=subject, actor=actor, at=at, before=before, after=after, reason=reason)
+    return record_events(chain=chain, links=[link])[0]
+
+
+@dataclass(frozen=True)
+class Link:
+    """What one event says, before it has its place in a chain (see record_event)."""
+
+    action: str
+    subject: models.Model
+    actor: models.Model | None
+    at: dt.datetime
+    before: dict | None = None
+    after: dict | None = None
+    reason: str = ""
+
+
+def record_events(*, chain: str, links: Iterable[Link]) -> list[Event]:
+    """This function will add several links to a chain in their order, moving its head once (see record_event)."""
+    links = list(links)
+    if not links:
+        return []
     with transaction.atomic():
         ChainHead.objects.get_or_create(chain=chain)
         for _attempt in range(20):
             head = ChainHead.objects.select_for_update().get(chain=chain)
-            event = Event(
-                chain=chain,
-                sequence=head.sequence + 1,
-                at=at,
-                actor=actor,
-                action=action,
-                subject_type=subject._meta.label_lower,
-                subject_id=str(subject.pk),
-                before=_plain(before),
-                after=_plain(after),
-                reason=reason,
-                previous_hash=head.hash,
-            )
-            event.hash = _seal(head.hash, event)
+            events = _sealed(chain, head, links)
             moved = ChainHead.objects.filter(chain=chain, sequence=head.sequence, hash=head.hash).update(
-                sequence=event.sequence, hash=event.hash
+                sequence=events[-1].sequence, hash=events[-1].hash
             )
             if moved:
-                event.save(force_insert=True)
-                return event
+                return Event.objects.bulk_create(events, batch_size=1000)
     raise ChainBusy(chain)
+
+
+def _sealed(chain: str, head: ChainHead, links: list[Link]) -> list[Event]:
+    """The links as rows that follow the head, each sealed on the one before."""
+    events, previous = [], head.hash
+    for sequence, link in enumerate(links, start=head.sequence + 1):
+        event = Event(
+            chain=chain,
+            sequence=sequence,
+            at=link.at,
+            actor=link.actor,
+            action=link.action,
+            subject_type=link.subject._meta.label_lower,
+            subject_id=str(link.subject.pk),
+            before=_plain(link.before),
+            after=_plain(link.after),
+            reason=link.reason,
+            previous_hash=previous,
+        )
+        event.hash = previous = _seal(previous, event)
+        events.append(event)
+    return events
 
 
 def _plain(values: dict | None) -> dict | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from certificates.models import Certificate, CertificateDesign, DesignVersion, NumberSeries
-from core.events import record_event
+from core.events import Link, record_event, record_events
 from people.models import Employee
 
 
@@ -30,11 +32,12 @@ class ReasonMissing(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """What one certificate is given for: the person and the title in both languages."""
+    """What one certificate is given for: the person, the title in both languages, and when if not now."""
 
     employee: Employee
     title_zh: str
     title_en: str
+    at: dt.datetime | None = None
 
 
 def issue_certificate(
@@ -59,19 +62,29 @@ def issue_certificates(
     if version is None:
         raise NoPublishedDesign(design.name)
     with transaction.atomic():
-        first = _take_numbers(timezone.localtime(at).year, len(subjects))
+        given_at = [subject.at or at for subject in subjects]
+        years = Counter(timezone.localtime(moment).year for moment in given_at)
+        numbers = {year: itertools.count(_take_numbers(year, count)) for year, count in sorted(years.items())}
         certificates = Certificate.objects.bulk_create(
-            _finished(subject, version, number, at) for number, subject in enumerate(subjects, start=first)
+            (
+                _finished(subject, version, next(numbers[timezone.localtime(moment).year]), moment)
+                for subject, moment in zip(subjects, given_at, strict=True)
+            ),
+            batch_size=1000,
         )
-        for certificate in certificates:
-            record_event(
-                chain="certificates",
-                action="issued",
-                subject=certificate,
-                actor=by,
-                at=at,
-                after={"number": certificate.number, "employee": certificate.employee_id, "design": str(version)},
-            )
+        record_events(
+            chain="certificates",
+            links=[
+                Link(
+                    action="issued",
+                    subject=certificate,
+                    actor=by,
+                    at=certificate.issued_at,
+                    after={"number": certificate.number, "employee": certificate.employee_id, "design": str(version)},
+                )
+                for certificate in certificates
+            ],
+        )
     return certificates
 
 
