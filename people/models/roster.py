@@ -15,8 +15,12 @@ from people.models.units import OrgUnit
 class RosterImport(models.Model):
     """One uploaded roster: the file, how to read it, the counts, and where it stands.
 
-    ``scope`` is the unit for which HR uploaded it: rows may only touch people and units below it. ``effective_on`` is the
-    day from which moved people hold their new post.
+    ``scope`` is the unit for which HR uploaded it: rows may only touch people and units in it or below; empty (only from
+    the command line): the whole house. ``effective_on`` is the day from which moved people hold their new post.
+    ``plan`` holds the units and positions the file needs made, with the ids already given out for them.
+    ``fingerprint`` seals the data the check looked at: other data, another check. ``applied_to`` is the change up to
+    which the import is applied (or undone): it moves in the transaction that applies them, so nothing is done twice.
+    What may be done in which state is one table: people.domain.roster.ALLOWED.
     """
 
     class Mode(models.TextChoices):
@@ -35,6 +39,7 @@ class RosterImport(models.Model):
         AWAITING_SECOND = "awaiting", _("awaiting a second person")
         APPLYING = "applying", _("being applied")
         APPLIED = "applied", _("applied")
+        UNDOING = "undoing", _("being undone")
         UNDONE = "undone", _("undone")
         DISCARDED = "discarded", _("discarded")
 
@@ -45,13 +50,22 @@ class RosterImport(models.Model):
     mode = models.CharField(max_length=10, choices=Mode.choices, default=Mode.CHANGES)
     missing = models.CharField(max_length=10, choices=Missing.choices, default=Missing.KEEP)
     effective_on = models.DateField()
+    all_or_nothing = models.BooleanField(default=False)  # one refused row blocks the others
     state = models.CharField(max_length=10, choices=State.choices, default=State.UPLOADED)
-    counts = models.JSONField(default=dict)  # new, changed, moved, left, unchanged, refused, rows
-    notes = models.JSONField(default=list)  # ignored columns, encoding, brake: what the reader should know
-    problem = models.TextField(blank=True)  # why the file cannot be read at all
+    counts = models.JSONField(default=dict)  # rows, new, changed, moved, left, unchanged, refused; people (before)
+    notes = models.JSONField(default=list)  # what the reader should know: [{code, params}], worded by domain.roster_words
+    problem = models.JSONField(null=True)  # why the file cannot be read at all: {code, params}
+    sheet = models.CharField(max_length=100, blank=True)
+    plan = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    needs_second = models.BooleanField(default=False)  # so many would leave or move that a second person must agree
+    applied_to = models.BigIntegerField(default=0)
     uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     uploaded_at = models.DateTimeField()
+    checked_at = models.DateTimeField(null=True)
     confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    confirmed_at = models.DateTimeField(null=True)
+    applied_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     applied_at = models.DateTimeField(null=True)
     undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     undone_at = models.DateTimeField(null=True)
@@ -73,8 +87,10 @@ class RosterImport(models.Model):
 class RosterChange(models.Model):
     """One row of a roster that is not simply unchanged: what it does to a person, or why it is refused.
 
-    ``before`` and ``after`` hold the values that differ; undo writes ``before`` back. ``faults`` is a list of
-    {column, value, problem, cure} in both languages.
+    ``before`` and ``after`` hold the values that differ; undo writes ``before`` back. Units, positions and managers are
+    ids, and a new person's id is given out at the check (``employee`` then points at a record still to be made).
+    ``after["post"]`` says what happens to the Placement. ``faults`` is a list of {column, value, code, params}; the
+    problem and its cure are worded from the code in the language of the reader (people.domain.roster_words).
     """
 
     class Outcome(models.TextChoices):
@@ -86,7 +102,9 @@ class RosterChange(models.Model):
 
     roster = models.ForeignKey(RosterImport, on_delete=models.CASCADE, related_name="changes")
     sheet = models.CharField(max_length=100, blank=True)
-    row = models.PositiveIntegerField(null=True)  # as the spreadsheet numbers it, the header being row 1; empty: missing from a full file
+    row = models.PositiveIntegerField(
+        null=True
+    )  # as the spreadsheet numbers it, the header being row 1; empty: missing from a full file
     employee_no = models.CharField(max_length=200, blank=True)
     name = models.CharField(max_length=200, blank=True)
     employee = models.ForeignKey(Employee, null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False)
