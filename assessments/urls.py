@@ -1,4 +1,14 @@
-from django.urls import path  # noqa: F401
+from django.urls import path
+
+from assessments import views
 
 app_name = "assessments"
-urlpatterns = []
+urlpatterns = [
+    path("quiz/<int:enrolment_id>/<int:step_id>/", views.quiz, name="quiz"),
+    path("attempts/<int:attempt_id>/", views.attempt, name="attempt"),
+    path("attempts/<int:attempt_id>/answers/<int:position>/", views.answer, name="answer"),
+    path("attempts/<int:attempt_id>/review/", views.review, name="review"),
+    path("attempts/<int:attempt_id>/submit/", views.submit, name="submit"),
+    path("attempts/<int:attempt_id>/result/", views.result, name="result"),
+    path("attempts/<int:attempt_id>/void/", views.void, name="void"),
+]

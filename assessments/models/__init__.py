@@ -1,5 +1,5 @@
 from assessments.models.attempts import Attempt, Response
-from assessments.models.questions import AnswerOption, Question, QuestionCategory, QuestionVersion
+from assessments.models.questions import AnswerOption, Question, QuestionCategory, QuestionImport, QuestionVersion
 from assessments.models.quizzes import Quiz, QuizDraw, QuizPage
 
 __all__ = [
@@ -7,6 +7,7 @@ __all__ = [
     "Attempt",
     "Question",
     "QuestionCategory",
+    "QuestionImport",
     "QuestionVersion",
     "Quiz",
     "QuizDraw",

@@ -65,6 +65,11 @@ class Quiz(ClusterableModel):
     def __str__(self):
         return self.name
 
+    @property
+    def question_count(self) -> int:
+        """How many questions an attempt has (of lines that overlap, a little fewer)."""
+        return sum(draw.count for draw in self.draws.all())
+
 
 class QuizDraw(Orderable):
     """One line of what a quiz draws: either one fixed question, or so many at random from a category."""

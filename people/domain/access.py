@@ -55,6 +55,7 @@ RULES = {
     "PM-Q05": _row("         -    S   S    S    S   S   S    S   S"),  # save, submit
     "PM-Q06": _row("         -    S   S+T  S+U  S   S   M    A   S"),  # result
     "PM-Q07": _row("         -    S   S    S+U  S   S   S    A   S"),  # answers in detail
+    "PM-Q14": _row("         -    -   -    U    -   -   -    -   -"),  # void an attempt
     "PM-K01": _row("         -    S   S+T  S+U  S   S   S    A   S"),  # certificate
     "PM-K02": _row("         -    -   -    U    -   -   -    -   -"),  # issue by hand
     "PM-K03": _row("         -    -   -    U    -   -   -    -   -"),  # revoke
@@ -85,7 +86,7 @@ RULES = {
 # The rows of the table that change something. T and U reach people who left for reads only (TRUST 2.3, R10); taking
 # somebody back is about a person who left by its nature.
 WRITES = {"PM-P05", "PM-P06", "PM-P07", "PM-P08", "PM-P09", "PM-P10", "PM-P12", "PM-T02", "PM-T03", "PM-T04"}
-WRITES |= {"PM-T06", "PM-T07", "PM-Q03", "PM-Q05", "PM-K02", "PM-K03", "PM-I02"}
+WRITES |= {"PM-T06", "PM-T07", "PM-Q03", "PM-Q05", "PM-Q14", "PM-K02", "PM-K03", "PM-I02"}
 WRITES_TO_LEAVERS = {"PM-P08", "PM-I02"}
 
 _GRANTS = {
