@@ -19,7 +19,8 @@ class OrgUnitQuerySet(MP_NodeQuerySet):
 
 class OrgUnitManager(MP_NodeManager.from_queryset(OrgUnitQuerySet)):
     def get_queryset(self):
-        return super().get_queryset().order_by("path")
+        # Not super(): treebeard's manager names its own queryset class there.
+        return OrgUnitQuerySet(self.model, using=self._db).order_by("path")
 
 
 class OrgUnit(MP_Node):
