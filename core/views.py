@@ -39,7 +39,7 @@ def job(request, job_id: int):
         return render(request, "core/job.html", context)
     response = render(request, "components/progress.html", context)
     if found.state in ENDED:
-        # The page that shows the job is loaded anew: it knows best how to show what came out. The job's own page leads on.
+        # The page that shows the job is loaded anew: it knows best how to show what came out. Its own page leads on.
         on_own_page = urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
         if on_own_page and result_url:
             response["HX-Redirect"] = result_url

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from decimal import Decimal
 
 from django import template
 from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language
 
 from core.periods import Month
 
@@ -34,12 +34,14 @@ def tenths(done, total) -> int | None:
 
 @register.filter
 def share(done, total) -> str:
-    """``{{ done|share:total }}``: "98.2 %". Floored, so 100 % means all; a dash when the total is nothing."""
+    """``{{ done|share:total }}``: "98.2%", in English "98.2 %". Floored, so 100 % means all; a dash for 0 of 0."""
     value = tenths(done, total)
     if value is None:
         return NOTHING
-    text = str(value // 10) if value in (0, 1000) else f"{value // 10}.{value % 10}"
-    return f"{text}{NO_BREAK}%"
+    whole = value == 1000 or not done
+    text = str(value // 10) if whole else f"{value // 10}.{value % 10}"
+    # Chinese writes the sign close to the number, our English apart from it.
+    return f"{text}{NO_BREAK}%" if (get_language() or "").startswith("en") else f"{text}%"
 
 
 @register.filter
@@ -153,35 +155,38 @@ def undo_url(tags) -> str:
 
 
 # --- numbers behind a drawing ---------------------------------------------------------------------------------------
-def _numbers(values: Iterable) -> list[Decimal | None]:
-    return [None if value is None else Decimal(str(value)) for value in values or []]
+def _line(values: Iterable) -> list[tuple[str, str] | None]:
+    """Places on a field 100 wide and 30 high: time to the right, 100 at the top, the ten below the least at the foot."""
+    numbers = [None if value is None else float(value) for value in values or []]
+    known = [number for number in numbers if number is not None]
+    if not known:
+        return []
+    top = max(100.0, *known)
+    foot = min(min(known) // 10 * 10, top - 10)
+    step = 100 / max(1, len(numbers) - 1)
+    return [
+        None if number is None else (f"{place * step:.1f}", f"{30 - (number - foot) / (top - foot) * 30:.1f}")
+        for place, number in enumerate(numbers)
+    ]
 
 
 @register.filter
 def polylines(values) -> list[str]:
-    """Points of a line 100 wide and 30 high through the values (0 to at least 100), in runs: None is a gap."""
-    numbers = _numbers(values)
-    top = max([Decimal(100), *(number for number in numbers if number is not None)])
-    step = Decimal(100) / max(1, len(numbers) - 1)
+    """The points of a line through the values, in runs: None is a gap."""
     runs: list[list[str]] = [[]]
-    for place, number in enumerate(numbers):
-        if number is None:
+    for point in _line(values):
+        if point is None:
             runs.append([])
         else:
-            runs[-1].append(f"{place * step:.1f},{29 - number / top * 28:.1f}")
+            runs[-1].append(",".join(point))
     return [" ".join(run) for run in runs if run]
 
 
 @register.filter
 def last_point(values) -> dict[str, str] | None:
     """The place of the last known value on the same line."""
-    numbers = _numbers(values)
-    known = [place for place, number in enumerate(numbers) if number is not None]
-    if not known:
-        return None
-    top = max([Decimal(100), *(number for number in numbers if number is not None)])
-    step = Decimal(100) / max(1, len(numbers) - 1)
-    return {"x": f"{known[-1] * step:.1f}", "y": f"{29 - numbers[known[-1]] / top * 28:.1f}"}
+    known = [point for point in _line(values) if point is not None]
+    return {"x": known[-1][0], "y": known[-1][1]} if known else None
 
 
 @register.filter("columns")

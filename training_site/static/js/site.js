@@ -3,7 +3,7 @@ import { attachDialogs } from "./dialog.js";
 import { attachFileDrops } from "./file-drop.js";
 import { attachMenus } from "./menu.js";
 import { attachOnce } from "./once.js";
-import { attachToasts } from "./toasts.js";
+import { attachToasts, tell } from "./toasts.js";
 
 function attach(root) {
   attachDialogs(root);
@@ -15,4 +15,13 @@ function attach(root) {
 }
 
 attach(document);
+
+// A part of the page could not be fetched: say so instead of nothing.
+document.addEventListener("htmx:sendError", () => tell("offline"));
+document.addEventListener("htmx:timeout", () => tell("offline"));
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  tell(status === 401 ? "signed-out" : status >= 500 ? "fault" : "refused");
+});
+
 document.addEventListener("htmx:load", (event) => { if (event.detail.elt !== document.body) attach(event.detail.elt); });
