@@ -76,7 +76,7 @@ def move_employee(
     if post == held:
         raise NothingChanges
     _check_manager(employee, manager, on)
-    before = _post(employee)
+    before = _post(employee.unit, employee.position, employee.manager)
     present = Placement.objects.filter(employee=employee, ends_on=None).first()
     if employee.hired_on and on < employee.hired_on:
         raise TooEarly
@@ -97,10 +97,10 @@ def move_employee(
         present = Placement.objects.create(employee=employee, starts_on=on, **post)
     if not Employee.objects.filter(pk=employee.pk, state=employee.state, **held).update(**post):
         raise ChangedMeanwhile
-    employee.unit, employee.position, employee.manager = unit, position, manager
-    after = {**_post(employee), "on": on}
+    after = {**_post(unit, position, manager), "on": on}
     record_event(chain="roster", action="moved", subject=employee, actor=by, at=at, before=before, after=after)
-    _refuse_circle(employee)
+    _refuse_circle(employee, manager)
+    employee.unit, employee.position, employee.manager = unit, position, manager
     return present
 
 
@@ -154,18 +154,23 @@ def rehire(
     if on <= employee.left_on or (last and last.ends_on and on <= last.ends_on):
         raise TooEarly
     _check_manager(employee, manager, on)
-    before = {**_post(employee), "state": State.LEFT, "left_on": employee.left_on, "hired_on": employee.hired_on}
+    before = {
+        **_post(employee.unit, employee.position, employee.manager),
+        "state": State.LEFT,
+        "left_on": employee.left_on,
+        "hired_on": employee.hired_on,
+    }
     back = Employee.objects.filter(pk=employee.pk, state=State.LEFT, left_on=employee.left_on).update(
         state=State.ACTIVE, left_on=None, hired_on=on, unit=unit, position=position, manager=manager
     )
     if not back:
         raise ChangedMeanwhile
     placement = Placement.objects.create(employee=employee, unit=unit, position=position, manager=manager, starts_on=on)
+    after = {**_post(unit, position, manager), "state": State.ACTIVE, "hired_on": on}
+    record_event(chain="roster", action="rehired", subject=employee, actor=by, at=at, before=before, after=after)
+    _refuse_circle(employee, manager)
     employee.state, employee.left_on, employee.hired_on = State.ACTIVE, None, on
     employee.unit, employee.position, employee.manager = unit, position, manager
-    after = {**_post(employee), "state": State.ACTIVE, "hired_on": on}
-    record_event(chain="roster", action="rehired", subject=employee, actor=by, at=at, before=before, after=after)
-    _refuse_circle(employee)
     return placement
 
 
@@ -242,13 +247,13 @@ def _check_manager(employee: Employee, manager: Employee | None, on: dt.date) ->
         raise ManagerHasLeft
 
 
-def _refuse_circle(employee: Employee) -> None:
-    """Raise ManagerCircle, and so undo all, if going up from the employee's manager comes back to the employee.
+def _refuse_circle(employee: Employee, manager: Employee | None) -> None:
+    """Raise ManagerCircle, and so undo all, if going up from the manager comes to the employee.
 
     Looked at after the event is written: it holds the head of the chain until the commit, so two moves that would close
     a circle only together follow each other, and the second sees the first.
     """
-    seen, above = {employee.pk}, employee.manager_id
+    seen, above = {employee.pk}, _id(manager)
     while above is not None:
         if above in seen:
             raise ManagerCircle
@@ -260,10 +265,10 @@ def _id(row) -> int | None:
     return row.pk if row else None
 
 
-def _post(employee: Employee) -> dict:
-    """The post in words that stay readable: codes and numbers, no ids."""
+def _post(unit: OrgUnit | None, position: Position | None, manager: Employee | None) -> dict:
+    """A post in words that stay readable: codes and numbers, no ids."""
     return {
-        "unit": employee.unit.code if employee.unit else None,
-        "position": employee.position.title if employee.position else None,
-        "manager_no": employee.manager.employee_no if employee.manager else None,
+        "unit": unit.code if unit else None,
+        "position": position.title if position else None,
+        "manager_no": manager.employee_no if manager else None,
     }
