@@ -3,10 +3,15 @@
 This app knows how to issue and print, never why: the cause (an enrolment, an award) points down to the certificate.
 """
 
+import re
+
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.panels import FieldPanel, FieldRowPanel, HelpPanel, MultiFieldPanel
@@ -42,7 +47,12 @@ class CertificateDesign(PreviewableMixin, DraftStateMixin, RevisionMixin, models
     signatory_en = models.CharField(_("signatory (English)"), max_length=80, blank=True)
     seal_text = models.CharField(_("words round the seal"), max_length=24, default="集团培训中心")
     border = models.CharField(_("border"), max_length=10, choices=Border.choices, default=Border.GUILLOCHE)
-    accent = models.CharField(_("accent colour"), max_length=7, default="#8A6D3B")
+    accent = models.CharField(
+        _("accent colour"),
+        max_length=7,
+        default="#8A6D3B",
+        validators=[RegexValidator(r"^#[0-9A-Fa-f]{6}$", _("Write a colour like #8A6D3B."))],
+    )
     valid_months = models.PositiveSmallIntegerField(
         _("valid for (months)"), null=True, blank=True, help_text=_("Leave empty for a certificate that never expires.")
     )
@@ -51,7 +61,11 @@ class CertificateDesign(PreviewableMixin, DraftStateMixin, RevisionMixin, models
         FieldPanel("name"),
         HelpPanel(_("The sentences may hold {name}, {course}, {date}, {number} and {company}.")),
         MultiFieldPanel(
-            [FieldRowPanel([FieldPanel("title_zh"), FieldPanel("title_en")]), FieldPanel("sentence_zh"), FieldPanel("sentence_en")],
+            [
+                FieldRowPanel([FieldPanel("title_zh"), FieldPanel("title_en")]),
+                FieldPanel("sentence_zh"),
+                FieldPanel("sentence_en"),
+            ],
             heading=_("Words"),
         ),
         MultiFieldPanel(
@@ -63,7 +77,8 @@ class CertificateDesign(PreviewableMixin, DraftStateMixin, RevisionMixin, models
             heading=_("Issuer"),
         ),
         MultiFieldPanel(
-            [FieldRowPanel([FieldPanel("border"), FieldPanel("accent")]), FieldPanel("valid_months")], heading=_("Look and validity")
+            [FieldRowPanel([FieldPanel("border"), FieldPanel("accent")]), FieldPanel("valid_months")],
+            heading=_("Look and validity"),
         ),
     ]
 
@@ -74,6 +89,49 @@ class CertificateDesign(PreviewableMixin, DraftStateMixin, RevisionMixin, models
 
     def __str__(self):
         return self.name
+
+    def clean(self):
+        for field in ("sentence_zh", "sentence_en"):
+            unknown = set(re.findall(r"\{(.*?)\}", getattr(self, field))) - set(PLACES)
+            if unknown:
+                raise ValidationError(
+                    {field: _("Nothing is known by the name {%(name)s}.") % {"name": sorted(unknown)[0]}}
+                )
+
+    def get_preview_template(self, request, mode_name):
+        return "certificates/design_preview.html"
+
+    def get_preview_context(self, request, mode_name):
+        """A sample person, so that authors see what the design gives."""
+        words = {
+            "name": "王晓琳",
+            "course": "销售礼仪",
+            "number": "2026-000001",
+            "company": self.issuer_zh,
+            "date": "2026年11月22日",
+        }
+        words_en = {
+            **words, "name": "Wang Xiaolin", "course": "Sales etiquette", "company": self.issuer_en, "date": "22 November 2026",
+        }  # fmt: skip
+        sample = Certificate(
+            number="2026-000001",
+            holder="王晓琳",
+            holder_latin="Wang Xiaolin",
+            sentence_zh=fill(self.sentence_zh, words),
+            sentence_en=fill(self.sentence_en, words_en),
+            issued_at=timezone.now(),
+        )
+        return {"request": request, "certificate": sample, "design": self, "state": "valid"}
+
+
+PLACES = ("name", "course", "date", "number", "company")
+
+
+def fill(sentence: str, words: dict[str, str]) -> str:
+    """Put the words in for their {names}. Plain replacement: a sentence is text, never a format to be run."""
+    for name, word in words.items():
+        sentence = sentence.replace("{" + name + "}", word)
+    return sentence
 
 
 class DesignVersion(models.Model):

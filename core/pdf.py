@@ -27,7 +27,7 @@ def lay_out(html: str, *, cut_fonts: bool = False) -> bytes:
     """This function will turn a self-contained HTML sheet into a PDF.
 
     Pictures must be inline SVG or data addresses: anything that would have to be fetched, from the network or from the
-    disk, is refused. With ``cut_fonts`` the family "Sheet" is the system's Chinese serif, regular and bold, cut to the
+    disk, is left out. With ``cut_fonts`` the family "Sheet" is the system's Chinese serif, regular and bold, cut to the
     characters of the sheet: a tenth of the size of the file, for a second more of work. Raises PdfToolsMissing.
     """
     try:
@@ -42,8 +42,8 @@ def lay_out(html: str, *, cut_fonts: bool = False) -> bytes:
     if cut_fonts:
         faces = "".join(_font_face(style, weight, html) for style, weight in (("Regular", 400), ("Bold", 700)))
         html = html.replace("<style>", f"<style>{faces}", 1)
-    # The server fetches nothing from an address (TRUST MC-17, IS-14): a sheet that names one fails.
-    fetcher = URLFetcher(allowed_protocols={"data"}, fail_on_errors=True)
+    # The server fetches nothing from an address, on the net or on its disk (TRUST MC-17, IS-14).
+    fetcher = URLFetcher(allowed_protocols={"data"})
     return HTML(string=html, url_fetcher=fetcher, encoding="utf-8").write_pdf(font_config=FontConfiguration())
 
 
@@ -52,13 +52,15 @@ def _font_face(style: str, weight: int, html: str) -> str:
     from fontTools import subset
 
     file, index = _font_file(f"{SERIF}:style={style}")
-    options = subset.Options(font_number=index, hinting=False, layout_features=["kern", "pwid"], notdef_outline=True, name_IDs=[1, 2, 4, 6])
-    font = subset.load_font(file, options)
-    cutter = subset.Subsetter(options)
-    cutter.populate(text=html + html.upper())
-    cutter.subset(font)
+    options = subset.Options(
+        font_number=index, hinting=False, layout_features=["kern", "pwid"], notdef_outline=True, name_IDs=[1, 2, 4, 6]
+    )
     out = io.BytesIO()
-    font.save(out)
+    with subset.load_font(file, options) as font:
+        cutter = subset.Subsetter(options)
+        cutter.populate(text=html + html.upper())
+        cutter.subset(font)
+        font.save(out)
     data = base64.b64encode(out.getvalue()).decode()
     return f'@font-face {{ font-family: Sheet; font-weight: {weight}; src: url("data:font/otf;base64,{data}") }}'
 
@@ -214,7 +216,12 @@ def _draw_line(line: Line, height: float, fonts: _Fonts) -> str:
         size *= line.fit * MM / width
         width = line.fit * MM
     x = line.x * MM - {"left": 0, "center": width / 2, "right": width}[line.align]
-    ops = ["BT", "{:g} {:g} {:g} rg".format(*line.color), f"{line.spacing:g} Tc", f"1 0 0 1 {x:.2f} {height - line.y * MM:.2f} Tm"]
+    ops = [
+        "BT",
+        "{:g} {:g} {:g} rg".format(*line.color),
+        f"{line.spacing:g} Tc",
+        f"1 0 0 1 {x:.2f} {height - line.y * MM:.2f} Tm",
+    ]
     current, run = -1, ""
     for char in line.text:
         font, code = fonts.code(char, line.style)
@@ -245,7 +252,9 @@ def _draw_modules(square: Modules, height: float) -> str:
 
 
 def _to_unicode(keys: list[tuple[str, str]]) -> bytes:
-    lines = "\n".join(f"<{code:02X}> <{char.encode('utf-16-be').hex().upper()}>" for code, (char, _style) in enumerate(keys))
+    lines = "\n".join(
+        f"<{code:02X}> <{char.encode('utf-16-be').hex().upper()}>" for code, (char, _style) in enumerate(keys)
+    )
     return (
         "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def\n"
         "1 begincodespacerange <00> <FF> endcodespacerange\n"
@@ -276,7 +285,9 @@ class Sheet:
             resources.Font = pikepdf.Dictionary(resources.get("/Font", {}))
             resources.Font["/S0"] = font
             out = io.BytesIO()
-            document.save(out, compress_streams=True, recompress_flate=True, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+            document.save(
+                out, compress_streams=True, recompress_flate=True, object_stream_mode=pikepdf.ObjectStreamMode.disable
+            )
         self._base = out.getvalue()
         with pikepdf.open(io.BytesIO(self._base)) as document:
             page = document.pages[0]
@@ -320,7 +331,9 @@ class Sheet:
             offsets[number] = place
             parts.append(text)
             place += len(text)
-        table = b"xref\n" + b"".join(b"%d 1\n%010d 00000 n \n" % (number, offsets[number]) for number in sorted(offsets))
+        table = b"xref\n" + b"".join(
+            b"%d 1\n%010d 00000 n \n" % (number, offsets[number]) for number in sorted(offsets)
+        )
         info = b"/Info %d 0 R" % self._info if self._info else b""
         parts.append(
             table

@@ -24,7 +24,11 @@ TEMPLATES = ROOT / "var" / "test-databases"
 def _migrations_hash() -> str:
     """One hash over every migration of ours and the pinned packages: a change makes a new template."""
     digest = hashlib.sha256()
-    for file in [*sorted(ROOT.glob("*/migrations/*.py")), ROOT / "core" / "append_only.py", ROOT / "requirements" / "run.txt"]:
+    for file in [
+        *sorted(ROOT.glob("*/migrations/*.py")),
+        ROOT / "core" / "append_only.py",
+        ROOT / "requirements" / "run.txt",
+    ]:
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -77,7 +81,7 @@ def _postgresql(worker: str):
         if not cursor.fetchone():
             making = f"{template}_making"
             cursor.execute(f'DROP DATABASE IF EXISTS "{making}"')
-            cursor.execute(f'CREATE DATABASE "{making}" TEMPLATE template0 ENCODING \'UTF8\'')
+            cursor.execute(f"CREATE DATABASE \"{making}\" TEMPLATE template0 ENCODING 'UTF8'")
             _use(making)
             call_command("migrate", verbosity=0)
             connection.close()

@@ -13,8 +13,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from certificates.models import Certificate, CertificateDesign, DesignVersion, NumberSeries
+from certificates.models import Certificate, CertificateDesign, DesignVersion, NumberSeries, fill
 from core.events import Link, record_event, record_events
+from core.periods import Month
 from people.models import Employee
 
 
@@ -48,9 +49,7 @@ def issue_certificate(
     The caller holds the row that caused it (an enrolment, an award) and stores the certificate there, which is what
     prevents a second one. One event on the chain ``certificates``. Raises NoPublishedDesign.
     """
-    return issue_certificates(
-        subjects=[Subject(employee, subject_zh, subject_en)], design=design, at=at, by=by
-    )[0]
+    return issue_certificates(subjects=[Subject(employee, subject_zh, subject_en)], design=design, at=at, by=by)[0]
 
 
 def issue_certificates(
@@ -122,30 +121,25 @@ def _finished(subject: Subject, version: DesignVersion, number: int, at: dt.date
         holder_latin=subject.employee.name_latin,
         subject_zh=subject.title_zh,
         subject_en=subject.title_en,
-        sentence_zh=_fill(
+        sentence_zh=fill(
             version.content["sentence_zh"],
             {**words, "course": subject.title_zh, "date": f"{local.year}年{local.month}月{local.day}日"},
         ),
-        sentence_en=_fill(
+        sentence_en=fill(
             version.content["sentence_en"],
-            {**words_en, "course": subject.title_en or subject.title_zh, "date": f"{local.day} {local:%B} {local.year}"},
+            {
+                **words_en,
+                "course": subject.title_en or subject.title_zh,
+                "date": f"{local.day} {local:%B} {local.year}",
+            },
         ),
         issued_at=at,
         expires_on=_months_later(local.date(), months) if months else None,
     )
 
 
-def _fill(sentence: str, words: dict[str, str]) -> str:
-    """Put the words in for their {names}. Plain replacement: a sentence is text, never a format to be run."""
-    for name, word in words.items():
-        sentence = sentence.replace("{" + name + "}", word)
-    return sentence
-
-
 def _months_later(day: dt.date, months: int) -> dt.date:
     """The last day of validity: the same day so many months later, or the month's last day where there is no such day."""
-    from core.periods import Month
-
     month = Month.of(day).plus(months)
     return min(month.last_day, month.first_day + dt.timedelta(days=day.day - 1))
 
@@ -165,7 +159,12 @@ def revoke_certificate(*, certificate: Certificate, by, at: dt.datetime, reason:
         if not revoked:
             raise AlreadyRevoked(certificate.number)
         record_event(
-            chain="certificates", action="revoked", subject=certificate, actor=by, at=at, after={"number": certificate.number},
+            chain="certificates",
+            action="revoked",
+            subject=certificate,
+            actor=by,
+            at=at,
+            after={"number": certificate.number},
             reason=reason,
         )
     certificate.refresh_from_db()

@@ -91,7 +91,9 @@ def _stamps(certificate: Certificate) -> list[Line | Modules]:
         Modules(tuple(bytes(row) for row in code.matrix), 29, 160.5, 24),
     ]  # fmt: skip
     if certificate.holder_latin and certificate.holder_latin != certificate.holder:
-        stamps.append(Line(certificate.holder_latin, 148.5, 106.5, 15, align="center", fit=190, color=SOFT, spacing=0.6))
+        stamps.append(
+            Line(certificate.holder_latin, 148.5, 106.5, 15, align="center", fit=190, color=SOFT, spacing=0.6)
+        )
     if certificate.expires_on:
         end = certificate.expires_on
         stamps.append(Line(f"有效期至 {end.year}年{end.month}月{end.day}日", 62, 187.6, 9, color=SOFT))
@@ -142,4 +144,9 @@ def _seal_letters(text: str) -> Iterator[dict]:
     for index, char in enumerate(text):
         angle = -span / 2 + (span * index / (len(text) - 1) if len(text) > 1 else span / 2)
         radians = math.radians(angle)
-        yield {"char": char, "x": round(36.5 * math.sin(radians), 2), "y": round(-36.5 * math.cos(radians), 2), "angle": round(angle, 1)}
+        yield {
+            "char": char,
+            "x": round(36.5 * math.sin(radians), 2),
+            "y": round(-36.5 * math.cos(radians), 2),
+            "angle": round(angle, 1),
+        }

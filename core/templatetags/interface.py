@@ -156,7 +156,7 @@ def undo_url(tags) -> str:
 
 # --- numbers behind a drawing ---------------------------------------------------------------------------------------
 def _line(values: Iterable) -> list[tuple[str, str] | None]:
-    """Places on a field 100 wide and 30 high: time to the right, 100 at the top, the ten below the least at the foot."""
+    """Places on a field 100 wide and 30 high: 100 at the top, the ten below the least value at the foot."""
     numbers = [None if value is None else float(value) for value in values or []]
     known = [number for number in numbers if number is not None]
     if not known:

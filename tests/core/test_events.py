@@ -16,7 +16,13 @@ def chain(at):
     unit = OrgUnit.add_root(code="G", name="集团")
     for number in range(5):
         record_event(
-            chain="test", action="renamed", subject=unit, actor=None, at=at, before={"name": number}, after={"day": at.date()}
+            chain="test",
+            action="renamed",
+            subject=unit,
+            actor=None,
+            at=at,
+            before={"name": number},
+            after={"day": at.date()},
         )
 
 
@@ -41,9 +47,17 @@ def test_au_04_chain_is_sound_and_gapless(chain):
     [
         ("UPDATE core_event SET reason = %s WHERE sequence = 3", ["x"], (3, "content does not match its seal")),
         ("DELETE FROM core_event WHERE sequence = 2", [], (2, "missing")),
-        ("DELETE FROM core_event WHERE sequence = 5", [], (5, "rows after this one were cut off, or the head was changed")),
+        (
+            "DELETE FROM core_event WHERE sequence = 5",
+            [],
+            (5, "rows after this one were cut off, or the head was changed"),
+        ),
         ("UPDATE core_event SET sequence = 9 WHERE sequence = 4", [], (4, "missing")),
-        ("UPDATE core_chainhead SET sequence = 4", [], (6, "rows after this one were cut off, or the head was changed")),
+        (
+            "UPDATE core_chainhead SET sequence = 4",
+            [],
+            (6, "rows after this one were cut off, or the head was changed"),
+        ),
     ],
 )
 def test_au_04_direct_changes_are_found(chain, sql, values, fault):
