@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import forms
 from django.utils.translation import gettext as _
-from wagtail.admin.forms.models import WagtailAdminDraftStateFormMixin, WagtailAdminModelForm
+from wagtail.admin.forms.models import WagtailAdminModelForm
 
 from assessments import shapes
 from assessments.domain.bank import QuestionFaulty, draw_problem, validate_question
@@ -42,7 +42,7 @@ def moved(order: list[str], move: str) -> list[str]:
 
 
 # --- from an author -----------------------------------------------------------------------------------------------------
-class QuestionForm(WagtailAdminDraftStateFormMixin, WagtailAdminModelForm):
+class QuestionForm(WagtailAdminModelForm):
     """A draft may be unfinished; to be published or sent for approval it must be a question that can be asked."""
 
     def clean(self):
@@ -57,7 +57,9 @@ class QuestionForm(WagtailAdminDraftStateFormMixin, WagtailAdminModelForm):
         rows.sort(key=lambda form: form.cleaned_data.get("ORDER") or 0)
         texts = [field.name for field in AnswerOption._meta.concrete_fields if field.name not in {"id", "question"}]
         question.options = [
-            AnswerOption(**{name: form.cleaned_data[name] for name in texts if name in form.cleaned_data}, sort_order=place)
+            AnswerOption(
+                **{name: form.cleaned_data[name] for name in texts if name in form.cleaned_data}, sort_order=place
+            )
             for place, form in enumerate(rows)
         ]
         try:
@@ -71,7 +73,9 @@ class QuestionForm(WagtailAdminDraftStateFormMixin, WagtailAdminModelForm):
         """Put a fault where the author can mend it."""
         if fault.option is not None and fault.field in rows[fault.option].fields:
             rows[fault.option].add_error(fault.field, fault.message)
-            self.add_error(None, _("Answer %(number)d: %(problem)s") % {"number": fault.option + 1, "problem": fault.message})
+            self.add_error(
+                None, _("Answer %(number)d: %(problem)s") % {"number": fault.option + 1, "problem": fault.message}
+            )
         elif fault.field in self.fields:
             self.add_error(fault.field, fault.message)
         else:

@@ -11,9 +11,8 @@ from django.http import Http404, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import formats, timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from assessments import shapes
@@ -247,17 +246,24 @@ def _save_and_go(request, actor, found: Attempt, now):
         except AttemptClosed:
             return _closed(request, found, now)
         except marking.AnswerRefused:
-            messages.error(request, _("The answer to question %(number)d could not be read; please answer it again.") % {"number": last})
+            messages.error(
+                request,
+                _("The answer to question %(number)d could not be read; please answer it again.") % {"number": last},
+            )
             return redirect(f"{found_url(found)}?q={last}")
     go = request.POST.get("go", "")
     if move_at:
-        return redirect(f"{found_url(found)}?q={move_at if move_at.isdigit() else ''}#q{move_at if move_at.isdigit() else ''}")
+        return redirect(
+            f"{found_url(found)}?q={move_at if move_at.isdigit() else ''}#q{move_at if move_at.isdigit() else ''}"
+        )
     if go == "review":
         return redirect("assessments:review", found.pk)
     if go == "stay" or last is None:
         return redirect(f"{found_url(found)}?q={last or ''}")
     total = found.responses.count()
-    wanted = {"next": last + 1, "previous": max(1, last - 1)}.get(go) or (int(go) if go.isascii() and go.isdigit() else last)
+    wanted = {"next": last + 1, "previous": max(1, last - 1)}.get(go) or (
+        int(go) if go.isascii() and go.isdigit() else last
+    )
     if wanted > total:
         return redirect("assessments:review", found.pk)
     return redirect(f"{found_url(found)}?q={wanted}")
@@ -285,12 +291,16 @@ def answer(request, attempt_id, position):
         save_answer(response=response, answer=given, at=now)
     except AttemptClosed:
         text = _("This attempt has ended. What was saved before has been marked.")
-        return JsonResponse({"closed": True, "url": reverse("assessments:result", args=[attempt_id]), "text": text}, status=409)
+        return JsonResponse(
+            {"closed": True, "url": reverse("assessments:result", args=[attempt_id]), "text": text}, status=409
+        )
     except marking.AnswerRefused:
         text = _("This answer could not be read. Please answer the question again.")
         return JsonResponse({"refused": True, "text": text}, status=400)
     seconds = max(0, int((response.deadline_at - now).total_seconds())) if response.deadline_at else None
-    note = number_note(content, given.strip()) if content["kind"] == shapes.NUMERICAL and given and given.strip() else ""
+    note = (
+        number_note(content, given.strip()) if content["kind"] == shapes.NUMERICAL and given and given.strip() else ""
+    )
     at = formats.time_format(timezone.localtime(now), "H:i")
     return JsonResponse({"saved": True, "at": at, "seconds_left": seconds, "note": note})
 
@@ -313,7 +323,11 @@ def review(request, attempt_id):
         }
         for response in responses
     ]
-    context = {**_frame(found, responses, now), "lines": lines, "missing": [line for line in lines if not line["given"]]}
+    context = {
+        **_frame(found, responses, now),
+        "lines": lines,
+        "missing": [line for line in lines if not line["given"]],
+    }
     return render(request, "assessments/review.html", context)
 
 

@@ -96,7 +96,9 @@ def quiz_of(*, step: Step) -> Quiz | None:
 def standing_of(*, enrolment: Enrolment, step: Step, at: dt.datetime) -> Standing:
     """This function will say where a person stands with a quiz and whether an attempt may be started. It changes nothing."""
     quiz = quiz_of(step=step)
-    made = list(Attempt.objects.filter(enrolment=enrolment, step=step).exclude(state=Attempt.State.VOIDED).order_by("number"))
+    made = list(
+        Attempt.objects.filter(enrolment=enrolment, step=step).exclude(state=Attempt.State.VOIDED).order_by("number")
+    )
     submitted = [attempt for attempt in made if attempt.state == Attempt.State.SUBMITTED]
     open_attempt = next((attempt for attempt in made if attempt.state == Attempt.State.OPEN), None)
     done = StepCompletion.objects.filter(enrolment=enrolment, step=step).exists()
@@ -305,9 +307,7 @@ def expire_due_attempts(*, at: dt.datetime) -> tuple[int, int]:
     """
     submitted = failed = 0
     last = 0
-    while batch := list(
-        Attempt.objects.filter(_due(at), pk__gt=last).select_related("step").order_by("pk")[:500]
-    ):
+    while batch := list(Attempt.objects.filter(_due(at), pk__gt=last).select_related("step").order_by("pk")[:500]):
         for attempt in batch:
             last = attempt.pk
             try:
@@ -336,9 +336,7 @@ def void_attempt(*, attempt: Attempt, by, at: dt.datetime, reason: str) -> Attem
         if StepCompletion.objects.filter(enrolment=attempt.enrolment_id, step=attempt.step_id).exists():
             raise CompletionStands
         voided = (
-            Attempt.objects.filter(pk=attempt.pk)
-            .exclude(state=Attempt.State.VOIDED)
-            .update(state=Attempt.State.VOIDED)
+            Attempt.objects.filter(pk=attempt.pk).exclude(state=Attempt.State.VOIDED).update(state=Attempt.State.VOIDED)
         )
         if voided:
             record_event(

@@ -11,12 +11,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from assessments import shapes
-from assessments.models import Question, QuestionCategory, QuestionVersion
+from assessments.models import AnswerOption, Question, QuestionCategory, QuestionVersion
+from assessments.models.questions import QuestionTag
 
 MOST_OPTIONS = 10
 LONGEST_TEXT, LONGEST_OPTION = 4000, 500
@@ -227,6 +228,33 @@ def _with_ids(content: dict) -> dict:
     return {**content, "options": options}
 
 
+# --- finding ------------------------------------------------------------------------------------------------------
+def search_questions(questions: QuerySet[Question], text: str) -> QuerySet[Question]:
+    """This function will keep the questions that hold every word of the text, in either language.
+
+    A word may be part of a longer one, which is how Chinese is searched; it may stand in the number, the question, the
+    explanation, an answer or a tag.
+    """
+    for word in unicodedata.normalize("NFKC", text).split()[:8]:
+        answers = AnswerOption.objects.filter(question=OuterRef("pk")).filter(
+            Q(text_zh__icontains=word)
+            | Q(text_en__icontains=word)
+            | Q(match_zh__icontains=word)
+            | Q(match_en__icontains=word)
+        )
+        tags = QuestionTag.objects.filter(content_object=OuterRef("pk"), tag__name__icontains=word)
+        questions = questions.filter(
+            Q(key__icontains=word)
+            | Q(text_zh__icontains=word)
+            | Q(text_en__icontains=word)
+            | Q(feedback_zh__icontains=word)
+            | Q(feedback_en__icontains=word)
+            | Exists(answers)
+            | Exists(tags)
+        )
+    return questions
+
+
 # --- what there is to draw from -----------------------------------------------------------------------------------
 def drawable_questions(*, category: QuestionCategory | int, difficulty: str = "", tag: str = "") -> QuerySet[Question]:
     """This function will return the published questions of a category that a quiz can draw, in no particular order."""
@@ -245,7 +273,9 @@ def newest_versions(*, question_ids) -> dict[int, QuestionVersion]:
     return {version.question_id: version for version in versions}
 
 
-def draw_problem(*, question: Question | None, category: QuestionCategory | None, difficulty: str, tag: str, count: int) -> str:
+def draw_problem(
+    *, question: Question | None, category: QuestionCategory | None, difficulty: str, tag: str, count: int
+) -> str:
     """This function will say in words why one line of a quiz cannot be drawn; empty when it can."""
     if question is not None:
         if not question.live or not question.versions.exists():

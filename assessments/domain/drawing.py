@@ -11,7 +11,6 @@ from assessments.domain.bank import drawable_questions, newest_versions
 from assessments.models import QuestionVersion, Quiz
 
 
-
 class NotEnoughQuestions(Exception):
     """The bank holds fewer published questions than the quiz draws."""
 
@@ -47,7 +46,9 @@ def draw_questions(*, quiz: Quiz, seen_questions: Collection[int], rng: random.R
         there = drawable_questions(category=line.category_id, difficulty=line.difficulty, tag=line.tag)
         free = sorted(set(there.values_list("pk", flat=True)) - taken)
         if len(free) < line.count:
-            raise NotEnoughQuestions(f"quiz {quiz.pk}: {len(free)} of {line.count} questions in category {line.category_id}")
+            raise NotEnoughQuestions(
+                f"quiz {quiz.pk}: {len(free)} of {line.count} questions in category {line.category_id}"
+            )
         rng.shuffle(free)
         free.sort(key=lambda pk: pk in seen_questions)  # a stable sort: the new ones first, each part still shuffled
         chosen[place] = free[: line.count]

@@ -151,7 +151,11 @@ def clean_answer(*, content: dict, answer):
             raise AnswerRefused("an unknown answer")
         return [id for id in ids if id in answer]
     if kind == shapes.ORDERING:
-        if not isinstance(answer, list) or not all(isinstance(id, str) for id in answer) or sorted(answer) != sorted(ids):
+        if (
+            not isinstance(answer, list)
+            or not all(isinstance(id, str) for id in answer)
+            or sorted(answer) != sorted(ids)
+        ):
             raise AnswerRefused("every item is expected once")
         return answer
     if not isinstance(answer, str) or answer not in ids:

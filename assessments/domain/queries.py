@@ -39,7 +39,9 @@ def own_quiz_step_or_404(actor: Actor, row: str, enrolment_id: int, step_id: int
     require(actor, row)
     employees = visible_employees(actor, row).order_by().values("pk")
     enrolment = (
-        Enrolment.objects.filter(pk=enrolment_id, employee__in=employees).select_related("run__course", "employee").first()
+        Enrolment.objects.filter(pk=enrolment_id, employee__in=employees)
+        .select_related("run__course", "employee")
+        .first()
     )
     if enrolment is None:
         raise Http404
@@ -50,15 +52,23 @@ def own_quiz_step_or_404(actor: Actor, row: str, enrolment_id: int, step_id: int
     return enrolment, found.step
 
 
+def own_duty_with(actor: Actor, page: QuizPage) -> tuple[int, int] | None:
+    """This function will return (enrolment id, step id) of one's newest duty that has the quiz of a page."""
+    if actor.employee is None:
+        return None
+    steps = RunStep.objects.filter(
+        step__translation_key=page.translation_key, run__enrolments__employee=actor.employee.pk
+    )
+    return steps.order_by("-run__month").values_list("run__enrolments", "step").first()
+
+
 def own_response_or_404(actor: Actor, attempt_id: int, position: int) -> OwnResponse:
     """This function will return a drawn question of one's own attempt for saving (PM-Q05: only oneself), in one query."""
     if actor.employee is None:
         raise Http404
     found = (
         Response.objects.filter(attempt=attempt_id, position=position, attempt__enrolment__employee=actor.employee.pk)
-        .values_list(
-            "pk", "question_version", "question_version__content_hash", "option_order", "attempt__deadline_at"
-        )
+        .values_list("pk", "question_version", "question_version__content_hash", "option_order", "attempt__deadline_at")
         .first()
     )
     if found is None:

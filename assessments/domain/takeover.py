@@ -43,9 +43,7 @@ def mark_past(*, attempt: PastAttempt, quiz: Quiz, earlier: Iterable[PastAttempt
     attempt.score = sum(
         (share * one.points for share, one in zip(attempt.shares, attempt.drawn, strict=True)), Fraction(0)
     )
-    attempt.percent = marking.floored_percent(
-        score=attempt.score, max_score=sum(one.points for one in attempt.drawn)
-    )
+    attempt.percent = marking.floored_percent(score=attempt.score, max_score=sum(one.points for one in attempt.drawn))
     percents = [*(one.percent for one in earlier), attempt.percent]
     attempt.passed = marking.counting_percent(percents=percents, grading=quiz.grading) >= quiz.pass_mark
     return attempt

@@ -104,7 +104,9 @@ class Question(WorkflowMixin, DraftStateMixin, LockableMixin, RevisionMixin, Pre
             ],
             heading=_("Right number (only for “a number”)"),
         ),
-        MultiFieldPanel([FieldPanel("feedback_zh"), FieldPanel("feedback_en")], heading=_("Explanation, shown afterwards")),
+        MultiFieldPanel(
+            [FieldPanel("feedback_zh"), FieldPanel("feedback_en")], heading=_("Explanation, shown afterwards")
+        ),
         FieldPanel("tags"),
     ]
 
@@ -132,7 +134,9 @@ class Question(WorkflowMixin, DraftStateMixin, LockableMixin, RevisionMixin, Pre
             "options": options,
             "number": _plain(self.number) if number else None,
             "tolerance": _plain(self.tolerance or Decimal(0)) if number else None,
-            "unit": {"zh": self.number_unit_zh.strip(), "en": self.number_unit_en.strip()} if number else {"zh": "", "en": ""},
+            "unit": {"zh": self.number_unit_zh.strip(), "en": self.number_unit_en.strip()}
+            if number
+            else {"zh": "", "en": ""},
         }
 
     @property

@@ -41,7 +41,9 @@ class Quiz(ClusterableModel):
     layout = models.CharField(_("layout"), max_length=4, choices=Layout.choices, default=Layout.ONE)
     shuffle_questions = models.BooleanField(_("shuffle questions"), default=True)
     shuffle_options = models.BooleanField(_("shuffle answers"), default=True)
-    review = models.CharField(_("what is shown afterwards"), max_length=8, choices=Review.choices, default=Review.FINISHED)
+    review = models.CharField(
+        _("what is shown afterwards"), max_length=8, choices=Review.choices, default=Review.FINISHED
+    )
 
     panels = [
         FieldPanel("name"),
@@ -79,7 +81,12 @@ class QuizDraw(Orderable):
         Question, verbose_name=_("fixed question"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     category = models.ForeignKey(
-        QuestionCategory, verbose_name=_("or at random from"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        QuestionCategory,
+        verbose_name=_("or at random from"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
     )
     difficulty = models.CharField(_("difficulty"), max_length=8, choices=Question.Difficulty.choices, blank=True)
     tag = models.CharField(_("with the tag"), max_length=100, blank=True)
@@ -106,7 +113,10 @@ class QuizDraw(Orderable):
 
 
 class QuizPage(CourseStep, Page):
-    """A quiz as a step of a course: its words in one language; the rules are the Quiz's."""
+    """A quiz as a step of a course: its words in one language; the rules are the Quiz's.
+
+    Its own address shows the rules to authors only; wagtail_hooks leads learners to their quiz.
+    """
 
     parent_page_types = ["courses.CoursePage"]
     subpage_types: list[str] = []
@@ -116,7 +126,16 @@ class QuizPage(CourseStep, Page):
     intro = models.TextField(_("introduction"), blank=True)
     quiz = models.ForeignKey(Quiz, verbose_name=_("quiz"), null=True, on_delete=models.PROTECT, related_name="pages")
 
-    content_panels = [*Page.content_panels, FieldPanel("intro"), FieldPanel("quiz"), FieldPanel("minutes"), FieldPanel("required")]
+    content_panels = [
+        *Page.content_panels,
+        FieldPanel("intro"),
+        FieldPanel("quiz"),
+        FieldPanel("minutes"),
+        FieldPanel("required"),
+    ]
 
     class Meta:
         verbose_name = _("quiz page")
+
+    def get_context(self, request, *args, **kwargs):
+        return {**super().get_context(request, *args, **kwargs), "course_title": self.get_parent().title}

@@ -1,0 +1,182 @@
+"""The question bank in the content admin."""
+
+from __future__ import annotations
+
+import django_filters
+from django import forms
+from django.db.models import Count, F, Func, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.urls import path, reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+from taggit.models import Tag
+from wagtail.admin.filters import WagtailFilterSet
+from wagtail.admin.forms.choosers import BaseFilterForm
+from wagtail.admin.panels import ObjectList
+from wagtail.admin.ui.tables import Column, LiveStatusTagColumn, NumberColumn
+from wagtail.admin.widgets.button import HeaderButton
+from wagtail.snippets.views import snippets as views
+from wagtail.snippets.views.chooser import ChooseResultsView, ChooseView, SnippetChooserViewSet
+from wagtail.snippets.views.snippets import SnippetViewSet, SnippetViewSetGroup
+
+from assessments.domain.bank import search_questions
+from assessments.forms import CategoryForm, QuestionForm, QuizForm
+from assessments.import_views import ImportPreviewView, ImportUploadView, template_download
+from assessments.models import Question, QuestionCategory, Quiz, Response
+
+ASKED_COUNTED_TO = 1000
+
+
+class CountOf(Func):
+    """How many rows a subquery has; the subquery is cut off where counting stops to matter."""
+
+    template = "(SELECT COUNT(*) FROM %(expressions)s counted)"
+    output_field = IntegerField()
+
+
+class QuestionFilters(WagtailFilterSet):
+    tag = django_filters.ModelChoiceFilter(
+        label=_("tag"),
+        queryset=Tag.objects.filter(assessments_questiontag_items__isnull=False).distinct().order_by("name"),
+        field_name="tagged_items__tag",
+    )
+
+    class Meta:
+        model = Question
+        fields = ["category", "kind", "difficulty", "live"]
+
+
+class QuestionIndexView(views.IndexView):
+    is_searchable = True
+
+    def search_queryset(self, queryset):
+        return search_questions(queryset, self.search_query) if self.is_searching else queryset
+
+    @cached_property
+    def header_buttons(self):
+        buttons = super().header_buttons
+        if self.user_has_permission("add") and self.user_has_permission("change"):
+            url = reverse(QUESTIONS.get_url_name("import"))
+            buttons = [*buttons, HeaderButton(_("Import from a file"), url=url, icon_name="upload")]
+        return buttons
+
+
+class QuestionFilterForm(BaseFilterForm):
+    """The search of the chooser: Wagtail's own index does not find Chinese words."""
+
+    q = forms.CharField(label=_("Search"), required=False)
+    category = forms.ModelChoiceField(
+        label=_("category"), queryset=QuestionCategory.objects.all(), required=False, empty_label=_("All categories")
+    )
+
+    def filter(self, objects):
+        objects = super().filter(objects)
+        if self.cleaned_data.get("category"):
+            objects = objects.filter(category=self.cleaned_data["category"])
+        if self.cleaned_data.get("q"):
+            self.is_searching, self.search_query = True, self.cleaned_data["q"]
+            objects = search_questions(objects, self.search_query)
+        return objects
+
+
+class QuestionChooseView(ChooseView):
+    filter_form_class = QuestionFilterForm
+
+
+class QuestionChooseResultsView(ChooseResultsView):
+    filter_form_class = QuestionFilterForm
+
+
+class QuestionChooserViewSet(SnippetChooserViewSet):
+    choose_view_class = QuestionChooseView
+    choose_results_view_class = QuestionChooseResultsView
+
+
+class QuestionViewSet(SnippetViewSet):
+    model = Question
+    icon = "help"
+    menu_label = _("Questions")
+    edit_handler = ObjectList(Question.panels, base_form_class=QuestionForm)
+    index_view_class = QuestionIndexView
+    chooser_viewset_class = QuestionChooserViewSet
+    search_fields = ["key", "text_zh", "text_en"]
+    filterset_class = QuestionFilters
+    list_per_page = 50
+    ordering = ["key"]
+    list_display = [
+        "__str__",
+        Column("category", label=_("Category"), sort_key="category__slug"),
+        Column("kind", label=_("Kind"), accessor="get_kind_display", sort_key="kind"),
+        Column("difficulty", label=_("Difficulty"), accessor="get_difficulty_display", sort_key="difficulty"),
+        NumberColumn("in_quizzes", label=_("Quizzes"), accessor="in_quizzes"),
+        Column("asked", label=_("Times asked"), accessor=lambda question: asked_words(question.asked)),
+        LiveStatusTagColumn(),
+    ]
+
+    def get_queryset(self, request):
+        return with_usage(Question.objects.select_related("category"))
+
+    def get_urlpatterns(self):
+        return [
+            *super().get_urlpatterns(),
+            path("import/", ImportUploadView.as_view(), name="import"),
+            path("import/template/", template_download, name="import_template"),
+            path("import/<int:pk>/", ImportPreviewView.as_view(), name="import_preview"),
+        ]
+
+
+def with_usage(questions: QuerySet[Question]) -> QuerySet[Question]:
+    """Each question with the quizzes that name it or may draw it, and how often it was asked (counted to a thousand)."""
+    asked = Response.objects.filter(question_version__question=OuterRef("pk")).order_by().values("pk")
+    named = Quiz.objects.filter(draws__question=OuterRef("pk"))
+    drawn = Quiz.objects.filter(draws__category=OuterRef("category"))
+    by_hand = named.order_by().values("draws__question").annotate(found=Count("pk", distinct=True)).values("found")
+    by_chance = drawn.order_by().values("draws__category").annotate(found=Count("pk", distinct=True)).values("found")
+    return questions.annotate(
+        asked=CountOf(Subquery(asked[: ASKED_COUNTED_TO + 1])),
+        by_hand=Coalesce(Subquery(by_hand), 0),
+        by_chance=Coalesce(Subquery(by_chance), 0),
+    ).annotate(in_quizzes=F("by_hand") + F("by_chance"))
+
+
+def asked_words(count: int) -> str:
+    return f"{ASKED_COUNTED_TO}+" if count > ASKED_COUNTED_TO else str(count)
+
+
+class QuestionCategoryViewSet(SnippetViewSet):
+    model = QuestionCategory
+    icon = "folder-open-inverse"
+    menu_label = _("Categories")
+    edit_handler = ObjectList(QuestionCategory.panels, base_form_class=CategoryForm)
+    list_display = [
+        "__str__",
+        "slug",
+        Column("review_step", label=_("lesson to read again"), accessor="review_step"),
+        NumberColumn("published", label=_("Published questions"), accessor="published"),
+    ]
+    search_fields = ["name", "name_en", "slug"]
+
+    def get_queryset(self, request):
+        published = Question.objects.filter(category=OuterRef("pk"), live=True).order_by().values("category")
+        count = Subquery(published.annotate(found=Count("pk")).values("found"))
+        return QuestionCategory.objects.select_related("review_step").annotate(published=Coalesce(count, 0))
+
+
+class QuizViewSet(SnippetViewSet):
+    model = Quiz
+    icon = "list-ul"
+    menu_label = _("Quizzes")
+    edit_handler = ObjectList(Quiz.panels, base_form_class=QuizForm)
+    list_display = ["name", "pass_mark", "attempts_allowed", "time_limit"]
+    search_fields = ["name"]
+
+
+QUESTIONS = QuestionViewSet()
+
+
+class QuestionBankGroup(SnippetViewSetGroup):
+    items = (QUESTIONS, QuestionCategoryViewSet(), QuizViewSet())
+    menu_icon = "help"
+    menu_label = _("Question bank")
+    menu_name = "question-bank"
+    menu_order = 250
