@@ -5,12 +5,15 @@ from django.dispatch import receiver
 from wagtail.models import Page
 from wagtail.signals import page_published, page_unpublished, post_page_move
 
+from courses import rendering
 from courses.domain.publishing import sync_course, sync_courses_at
 
 
 @receiver([page_published, page_unpublished])
 def page_changed(sender, instance, **kwargs):
     sync_courses_at([instance.path])
+    if instance.live:
+        rendering.prepare(instance)
 
 
 @receiver(post_page_move)

@@ -1,4 +1,59 @@
-from django.urls import path  # noqa: F401
+from django.urls import path, register_converter
+
+from courses.views import completion, decisions, learning, months
+
+
+class ExportKind:
+    """The two kinds of file a list is offered as."""
+
+    regex = "csv|xlsx"
+
+    def to_python(self, value):
+        return value
+
+    def to_url(self, value):
+        return value
+
+
+register_converter(ExportKind, "export_kind")
 
 app_name = "courses"
-urlpatterns = []
+urlpatterns = [
+    path("learn/<int:enrolment_id>/", learning.overview, name="overview"),
+    path("learn/<int:enrolment_id>/<int:step_id>/", learning.lesson, name="lesson"),
+    path("learn/<int:enrolment_id>/<int:step_id>/visit/", learning.visit, name="visit"),
+    path("hr/months/", months.months, name="months"),
+    path("hr/months/<str:month>/", months.month, name="month"),
+    path("hr/months/<str:month>/open/", months.open_month, name="open_month"),
+    path("hr/months/<str:month>/catch-up/", months.catch_up, name="catch_up"),
+    path("hr/runs/<int:run_id>/close/", months.close_run, name="close_run"),
+    path("hr/plan/", months.plan, name="plan"),
+    path("hr/plan/<int:line_id>/remove/", months.remove_plan_line, name="remove_plan_line"),
+    path("hr/programmes/", months.programmes, name="programmes"),
+    path("hr/programmes/new/", months.programme, name="new_programme"),
+    path("hr/programmes/<int:programme_id>/", months.programme, name="programme"),
+    path("hr/audiences/", months.audiences, name="audiences"),
+    path("hr/audiences/new/", months.audience, name="new_audience"),
+    path("hr/audiences/<int:audience_id>/", months.audience, name="audience"),
+    path("hr/audiences/units/<int:unit_id>/", months.audience_units, name="audience_units"),
+    path("hr/completion/", completion.completion, name="completion"),
+    path("hr/completion/<str:month>/people/", completion.completion_names, name="completion_people"),
+    path(
+        "hr/completion/<str:month>/people/export.<export_kind:kind>",
+        completion.completion_export,
+        name="completion_people_export",
+    ),
+    path("hr/completion/<str:month>/<int:unit_id>/", completion.completion_unit, name="completion_unit"),
+    path("hr/completion/<str:month>/<int:unit_id>/rows/", completion.completion_rows, name="completion_rows"),
+    path("hr/completion/<str:month>/<int:unit_id>/names/", completion.completion_names, name="completion_names"),
+    path(
+        "hr/completion/<str:month>/<int:unit_id>/export.<export_kind:kind>",
+        completion.completion_export,
+        name="completion_export",
+    ),
+    path("enrolments/<int:enrolment_id>/exempt/", decisions.Exempt.as_view(), name="exempt"),
+    path("enrolments/<int:enrolment_id>/withdraw/", decisions.Withdraw.as_view(), name="withdraw"),
+    path("enrolments/<int:enrolment_id>/reinstate/", decisions.Reinstate.as_view(), name="reinstate"),
+    path("enrolments/<int:enrolment_id>/extend/", decisions.Extend.as_view(), name="extend"),
+    path("enrolments/<int:enrolment_id>/completion/", decisions.RecordCompletion.as_view(), name="record_completion"),
+]

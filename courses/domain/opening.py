@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import (
     Case,
@@ -117,7 +118,7 @@ class CatchUpReport:
 def default_times(month: Month) -> dict[str, dt.datetime]:
     """This function will return when a run opens, is due and ends to accept, in local time.
 
-    Opens on the first at 00:00, due on the last day at 23:59:59, accepts late work to the last second of the next month.
+    Opens on the first at 00:00, due on the last day at 23:59:59, accepts late work until the next month ends.
     """
     return {
         "opens_at": timezone.make_aware(dt.datetime.combine(month.first_day, dt.time.min)),
@@ -174,14 +175,17 @@ class Preview:
     enrolled: int = 0  # already have the duty
 
 
-def preview_run(*, run: CourseRun, lines: Iterable[PlanLine], on: dt.date) -> Preview:
-    """This function will count what opening these lines of a run would do, and change nothing."""
+def preview_run(
+    *, course: Course, month: Month, run: CourseRun | None, lines: Iterable[PlanLine], on: dt.date
+) -> Preview:
+    """This function will count what opening these lines of a run (planned yet or not) would do, and change nothing."""
+    run = run or CourseRun(course=course, month=month, **default_times(month))
     people = planned_people(lines=lines, on=on)
-    new = people.exclude(Exists(Enrolment.objects.filter(run_id=run.pk, employee=OuterRef("pk"))))
-    enrolled = people.count() - new.count()
+    new = people.exclude(Exists(Enrolment.objects.filter(run_id=run.pk or 0, employee=OuterRef("pk"))))
+    number, new_number = people.count(), new.count()
     waits = new.filter(_starts_too_late(run)).count()
     away = sum(1 for _id in _away_all_the_time(run=run, people=new.exclude(_starts_too_late(run))))
-    return Preview(enters=new.count() - waits - away, exempt=away, waits=waits, enrolled=enrolled)
+    return Preview(enters=new_number - waits - away, exempt=away, waits=waits, enrolled=number - new_number)
 
 
 # --- opening --------------------------------------------------------------------------------------------------------
@@ -326,7 +330,10 @@ def _enrol(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime) -> in
         .annotate(**{f"new_{name}": value for name, value in columns.items()})
         .values_list(*(f"new_{name}" for name in columns))
     )
-    select, parameters = rows.query.sql_with_params()
+    try:
+        select, parameters = rows.query.sql_with_params()
+    except EmptyResultSet:  # the conditions can select nobody
+        return 0
     table, quote = Enrolment._meta.db_table, connection.ops.quote_name
     names = ", ".join(quote(name) for name in columns)
     with connection.cursor() as cursor:

@@ -126,7 +126,7 @@ def _best_last(pages, language: str) -> list:
 
 
 def missing_translations() -> list[tuple[Page, list[Locale]]]:
-    """This function will return the course and step pages that lack a live page in some language, with those languages."""
+    """This function will return the course and step pages that are not live in some language, with those languages."""
     locales = list(Locale.objects.order_by("pk"))
     courses = CoursePage.objects.order_by("path")
     pages: list[Page] = []

@@ -1,7 +1,10 @@
 """Courses as authors write them: pages in the content tree, one per language, with drafts, moderation and history."""
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from wagtail.admin.forms import WagtailAdminPageForm
 from wagtail.admin.panels import FieldPanel
 from wagtail.fields import StreamField
 from wagtail.models import Page
@@ -23,7 +26,47 @@ class CourseCataloguePage(Page):
         verbose_name = _("course catalogue")
 
 
-class CoursePage(Page):
+class _TwoPreviews:
+    """Previewed as a learner sees it on a phone, or beside the other language."""
+
+    @property
+    def preview_modes(self):
+        return [("", _("As on a phone")), ("pair", _("Chinese and English side by side"))]
+
+    def get_preview_template(self, request, mode_name):
+        return "courses/preview_pair.html" if mode_name == "pair" else self.template
+
+    def get_preview_context(self, request, mode_name):
+        context = super().get_preview_context(request, mode_name)
+        context["is_preview"] = True
+        if mode_name == "pair":
+            other = self.get_translations().select_related("locale").first()
+            pair = [self, other.specific.get_latest_revision_as_object()] if other else [self]
+            # Chinese left, English right, whichever of the two is being edited
+            context["pair"] = sorted(pair, key=lambda page: page.locale.language_code != settings.LANGUAGE_CODE)
+            context["part"] = self.preview_part
+        return context
+
+
+class CoursePageForm(WagtailAdminPageForm):
+    """Code, theme and certificate are one for all languages: they are edited on the page of the first language only."""
+
+    SHARED = ("code", "theme", "certificate_design")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        source = self.instance.page_of_first_language()
+        if source is None:
+            return
+        for name in self.SHARED:
+            if name in self.fields:
+                value = getattr(source, self.instance._meta.get_field(name).attname)
+                self.initial[name] = value
+                self.fields[name].disabled = True
+                self.fields[name].help_text = _("Set on the Chinese page; the same in every language.")
+
+
+class CoursePage(_TwoPreviews, Page):
     """A course in one language. Its children are its steps: any page type that is a CourseStep.
 
     It names no child types: a page type becomes a step by naming CoursePage as its parent.
@@ -31,6 +74,8 @@ class CoursePage(Page):
 
     parent_page_types = ["courses.CourseCataloguePage"]
     template = "courses/course_page.html"
+    preview_part = "courses/_course_about.html"
+    base_form_class = CoursePageForm
 
     code = models.CharField(
         _("course code"), max_length=20, help_text=_("The same in every language, for example ETQ-01.")
@@ -51,6 +96,10 @@ class CoursePage(Page):
         help_text=_("Issued when the last required step is done. Leave empty for a course without a certificate."),
     )
 
+    @property
+    def outcome_lines(self) -> list[str]:
+        return [line.strip() for line in self.outcomes.splitlines() if line.strip()]
+
     content_panels = [
         *Page.content_panels,
         FieldPanel("code"),
@@ -63,6 +112,25 @@ class CoursePage(Page):
 
     class Meta:
         verbose_name = _("course")
+
+    def page_of_first_language(self) -> "CoursePage | None":
+        """The page of this course in the first language, unless this is it (or there is none yet)."""
+        if self.pk is None and self.translation_key is None:
+            return None
+        pages = CoursePage.objects.filter(
+            translation_key=self.translation_key, locale__language_code=settings.LANGUAGE_CODE
+        )
+        return pages.exclude(pk=self.pk).first()
+
+    def clean(self):
+        super().clean()
+        taken = (
+            CoursePage.objects.filter(code=self.code).exclude(translation_key=self.translation_key).first()
+            or Course.objects.filter(code=self.code).exclude(translation_key=self.translation_key).first()
+        )
+        if self.code and taken:
+            message = _("This code belongs to the course “%(title)s”. Choose another one.") % {"title": taken.title}
+            raise ValidationError({"code": message})
 
 
 class CourseStep(models.Model):
@@ -80,12 +148,13 @@ class CourseStep(models.Model):
         abstract = True
 
 
-class LessonPage(CourseStep, Page):
+class LessonPage(_TwoPreviews, CourseStep, Page):  # noqa: DJ008 - Page has one
     """A lesson: a few minutes of reading made of blocks."""
 
     parent_page_types = ["courses.CoursePage"]
     subpage_types: list[str] = []
     template = "courses/lesson_page.html"
+    preview_part = "courses/_lesson_text.html"
     step_url_name = "courses:lesson"
 
     intro = models.CharField(_("introduction"), max_length=300, blank=True)

@@ -7,7 +7,8 @@ import uuid
 from django.utils import timezone
 from wagtail.models import Locale, Page, Site
 
-from certificates.models import CertificateDesign, DesignVersion
+from certificates.domain.issuing import publish_design
+from certificates.models import CertificateDesign
 from core.periods import Month
 from courses.domain import tallies
 from courses.domain.opening import default_times
@@ -35,16 +36,7 @@ _numbers = itertools.count(1)
 def make_design(name=None):
     """A certificate design with one published version."""
     design = CertificateDesign.objects.create(name=name or f"设计{next(_numbers)}")
-    content = {
-        field: getattr(design, field)
-        for field in (
-            "title_zh title_en sentence_zh sentence_en issuer_zh issuer_en signatory_zh signatory_en seal_text border"
-            " accent valid_months"
-        ).split()
-    }
-    DesignVersion.objects.create(
-        design=design, number=1, content=content, created_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    )
+    publish_design(design=design, at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     return design
 
 

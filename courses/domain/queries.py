@@ -1,0 +1,538 @@
+"""What pages ask about courses: figures of units, lists of names, a person's month, a team's month."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db.models import Count, Max, Prefetch, Q, QuerySet, Sum
+from django.utils import timezone
+
+from core.periods import Month
+from courses.domain.tallies import COLUMNS
+from courses.models import Course, CourseRun, Enrolment, RunStep, Step, StepCompletion, Tally
+from people.models import Employee, OrgUnit
+
+_State = Enrolment.State
+
+
+# --- figures of units ---------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Figures:
+    """The counts of a unit for a month or run. ``assigned`` is the denominator; exempt and withdrawn are beside it."""
+
+    assigned: int = 0
+    started: int = 0
+    completed: int = 0
+    on_time: int = 0
+    exempt: int = 0
+    withdrawn: int = 0
+
+    @property
+    def late(self) -> int:
+        return self.completed - self.on_time
+
+    @property
+    def open(self) -> int:
+        return self.assigned - self.completed
+
+    @property
+    def rate(self) -> str | None:
+        """Final rate in percent with one decimal, floored, as text; None when nothing is owed."""
+        return _floored(self.completed, self.assigned)
+
+    @property
+    def on_time_rate(self) -> str | None:
+        return _floored(self.on_time, self.assigned)
+
+    @property
+    def permille(self) -> int | None:
+        return self.completed * 1000 // self.assigned if self.assigned else None
+
+    def __sub__(self, other: Figures) -> Figures:
+        return Figures(**{column: getattr(self, column) - getattr(other, column) for column in COLUMNS})
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, column) for column in COLUMNS)
+
+
+def _floored(part: int, whole: int) -> str | None:
+    """A share in percent, floored to one decimal: 2,999 of 3,000 is 99.9."""
+    if not whole:
+        return None
+    permille = part * 1000 // whole
+    return f"{permille // 10}.{permille % 10}"
+
+
+@dataclass(frozen=True)
+class UnitFigures:
+    """A unit's figures beside those of the month before. ``change`` is in percentage points, as text with a sign."""
+
+    unit: OrgUnit
+    now: Figures
+    before: Figures
+
+    @property
+    def change(self) -> str | None:
+        if self.now.permille is None or self.before.permille is None:
+            return None
+        by = self.now.permille - self.before.permille
+        return f"{'−' if by < 0 else '+'}{abs(by) // 10}.{abs(by) % 10}"  # noqa: RUF001 (a minus sign, not a hyphen)
+
+
+def _tallies(*, months: Iterable[Month], course: Course | None, run: CourseRun | None) -> QuerySet[Tally]:
+    if run is not None:
+        return Tally.objects.filter(run=run)
+    found = Tally.objects.filter(run__month__in=list(months))
+    return found.filter(run__course=course) if course else found
+
+
+_SUMS = {column: Sum(column) for column in COLUMNS}
+
+
+def unit_figures(*, unit: OrgUnit, month: Month, course: Course | None = None, run: CourseRun | None = None) -> Figures:
+    """This function will return the counts of a unit (with everything below) for a month, a course in it, or a run."""
+    sums = _tallies(months=[month], course=course, run=run).filter(unit=unit).aggregate(**_SUMS)
+    return Figures(**{column: sums[column] or 0 for column in COLUMNS})
+
+
+def figures_of_units(*, units: Iterable[OrgUnit], month: Month, course: Course | None = None) -> list[UnitFigures]:
+    """This function will return the figures of several units, beside those of the month before, in one query."""
+    units = list(units)
+    rows = (
+        _tallies(months=[month, month.previous], course=course, run=None)
+        .filter(unit__in=[unit.pk for unit in units])
+        .values("unit_id", "run__month")
+        .annotate(**{f"sum_{column}": total for column, total in _SUMS.items()})
+    )
+    found = {
+        (row["unit_id"], row["run__month"]): Figures(**{column: row[f"sum_{column}"] for column in COLUMNS})
+        for row in rows
+    }
+    nothing = Figures()
+    return [
+        UnitFigures(
+            unit=unit,
+            now=found.get((unit.pk, month), nothing),
+            before=found.get((unit.pk, month.previous), nothing),
+        )
+        for unit in units
+    ]
+
+
+def child_figures(*, unit: OrgUnit, month: Month, course: Course | None = None) -> list[UnitFigures]:
+    """This function will return the figures of the units right below a unit, in tree order. Two queries."""
+    children = OrgUnit.objects.filter(path__startswith=unit.path, depth=unit.depth + 1)
+    return figures_of_units(units=children, month=month, course=course)
+
+
+def month_series(*, unit: OrgUnit, last: Month, months: int = 12, course: Course | None = None) -> list[tuple]:
+    """This function will return [(month, figures)] of a unit for so many months up to ``last``, oldest first."""
+    wanted = [last.plus(-back) for back in range(months - 1, -1, -1)]
+    rows = (
+        _tallies(months=wanted, course=course, run=None)
+        .filter(unit=unit)
+        .values("run__month")
+        .annotate(**{f"sum_{column}": total for column, total in _SUMS.items()})
+    )
+    found = {row["run__month"]: Figures(**{c: row[f"sum_{c}"] for c in COLUMNS}) for row in rows}
+    return [(month, found.get(month, Figures())) for month in wanted]
+
+
+def run_figures(*, runs: Iterable[CourseRun], units: Iterable[OrgUnit] | None = None) -> dict[int, Figures]:
+    """This function will return {run id: figures} over units that do not contain each other (None: the roots)."""
+    tallies = Tally.objects.filter(run__in=[run.pk for run in runs])
+    tallies = tallies.filter(unit__depth=1) if units is None else tallies.filter(unit__in=[unit.pk for unit in units])
+    rows = tallies.values("run_id").annotate(**{f"sum_{column}": total for column, total in _SUMS.items()})
+    return {row["run_id"]: Figures(**{c: row[f"sum_{c}"] for c in COLUMNS}) for row in rows}
+
+
+def months_with_runs() -> list[Month]:
+    """This function will return every month that has a run, the newest first."""
+    return list(CourseRun.objects.order_by("-month").values_list("month", flat=True).distinct())
+
+
+def courses_of_month(month: Month) -> list[Course]:
+    """This function will return the courses that run in a month."""
+    return list(Course.objects.filter(runs__month=month).order_by("code"))
+
+
+# --- lists of names -----------------------------------------------------------------------------------------------
+class ListState:
+    """The states by which a list of names can be filtered: those of an enrolment as a reader sees them."""
+
+    MISSING, OVERDUE, ASSIGNED, STARTED, ON_TIME, LATE, EXEMPT, WITHDRAWN = CHOICES = (
+        "missing",
+        "overdue",
+        "assigned",
+        "started",
+        "on_time",
+        "late",
+        "exempt",
+        "withdrawn",
+    )
+
+
+def in_state(enrolments: QuerySet[Enrolment], state: str, at: dt.datetime) -> QuerySet[Enrolment]:
+    """This function will keep the enrolments in one of the ListState states; an unknown one keeps none."""
+    unfinished = Q(state__in=[_State.ASSIGNED, _State.IN_PROGRESS])
+    conditions = {
+        ListState.MISSING: unfinished,
+        ListState.OVERDUE: unfinished & Q(due_at__lt=at),
+        ListState.ASSIGNED: Q(state=_State.ASSIGNED),
+        ListState.STARTED: Q(state=_State.IN_PROGRESS),
+        ListState.ON_TIME: Q(state=_State.COMPLETED, on_time=True),
+        ListState.LATE: Q(state=_State.COMPLETED, on_time=False),
+        ListState.EXEMPT: Q(state=_State.EXEMPT),
+        ListState.WITHDRAWN: Q(state=_State.WITHDRAWN),
+    }
+    return enrolments.filter(conditions[state]) if state in conditions else enrolments.none()
+
+
+def month_enrolments(
+    *, people: QuerySet[Employee], month: Month, unit: OrgUnit | None = None, course: Course | None = None
+) -> QuerySet[Enrolment]:
+    """This function will return the duties of a month that belong to these people, in a unit and for a course if given.
+
+    Ordered by employee number and row; with what lists show. ``people`` comes through the door (visible_employees).
+    """
+    runs = CourseRun.objects.filter(month=month)
+    if course is not None:
+        runs = runs.filter(course=course)
+    found = Enrolment.objects.filter(run__in=list(runs.values_list("pk", flat=True)))
+    if not _is_everybody(people):
+        found = found.filter(employee__in=people.order_by().values("pk"))
+    if unit is not None:
+        found = found.filter(unit__in=OrgUnit.objects.under(unit).order_by().values("pk"))
+    return found.select_related("employee", "run__course", "unit", "position_set").order_by(
+        "employee__employee_no", "pk"
+    )
+
+
+def _is_everybody(people: QuerySet) -> bool:
+    return not people.query.where and not people.query.is_sliced
+
+
+def search_enrolments(enrolments: QuerySet[Enrolment], text: str) -> QuerySet[Enrolment]:
+    """This function will keep the enrolments of people whose name, pinyin or number begins with (or holds) the text."""
+    text = text.strip()
+    if not text:
+        return enrolments
+    return enrolments.filter(
+        Q(employee__name__icontains=text)
+        | Q(employee__pinyin__icontains=text.lower().replace(" ", ""))
+        | Q(employee__employee_no__startswith=text)
+    )
+
+
+@dataclass(frozen=True)
+class KeyPage:
+    """One page of a list, found by the row after which it starts; after row ``next`` comes the next page."""
+
+    rows: list[Enrolment]
+    next: int | None
+
+
+def page_after(enrolments: QuerySet[Enrolment], *, after: int | None, size: int = 50) -> KeyPage:
+    """This function will return the rows after the given enrolment id: any page is as quick as the first.
+
+    ``enrolments`` is ordered by employee number and id. An id that is not there begins at the front.
+    """
+    if after:
+        place = Enrolment.objects.filter(pk=after).values_list("employee__employee_no", "pk").first()
+        if place:
+            number, pk = place
+            enrolments = enrolments.filter(
+                Q(employee__employee_no__gt=number) | Q(employee__employee_no=number, pk__gt=pk)
+            )
+    rows = list(enrolments[: size + 1])
+    return KeyPage(rows=rows[:size], next=rows[size - 1].pk if len(rows) > size else None)
+
+
+def with_last_activity(enrolments: QuerySet[Enrolment]) -> QuerySet[Enrolment]:
+    """This function will add ``last_done_at``: when the newest step was done."""
+    return enrolments.annotate(last_done_at=Max("completions__at"))
+
+
+# --- one person -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Duty:
+    """One enrolment as its owner sees it."""
+
+    enrolment: Enrolment
+    steps_total: int  # required ones
+    minutes_left: int
+    next_step: Step | None
+    is_overdue: bool
+    is_open: bool  # work is accepted now
+    is_upcoming: bool
+
+    @property
+    def course(self) -> Course:
+        return self.enrolment.run.course
+
+    @property
+    def steps_done(self) -> int:
+        return self.enrolment.steps_done
+
+    @property
+    def is_done(self) -> bool:
+        return self.enrolment.state == _State.COMPLETED
+
+    @property
+    def is_owed(self) -> bool:
+        return self.enrolment.state in {_State.ASSIGNED, _State.IN_PROGRESS}
+
+
+@dataclass(frozen=True)
+class MyMonth:
+    """A person's month: what is owed (soonest first), what is done, what is excused, and debts of earlier months."""
+
+    month: Month
+    owed: list[Duty] = field(default_factory=list)
+    done: list[Duty] = field(default_factory=list)
+    excused: list[Duty] = field(default_factory=list)
+    debts: list[Duty] = field(default_factory=list)
+
+    @property
+    def first(self) -> Duty | None:
+        """The one thing to do next."""
+        return next((duty for duty in [*self.owed, *self.debts] if duty.is_open), None)
+
+    @property
+    def counted(self) -> int:
+        return len(self.owed) + len(self.done)
+
+
+def my_month(employee: Employee, month: Month, at: dt.datetime) -> MyMonth:
+    """This function will return what a person has to do in a month and still owes from earlier ones. Three queries.
+
+    Debts are unfinished duties of earlier months whose late work is still accepted.
+    """
+    earlier = Q(run__month__lt=month, state__in=[_State.ASSIGNED, _State.IN_PROGRESS], run__accept_until__gte=at)
+    enrolments = (
+        Enrolment.objects.filter(employee=employee)
+        .filter(Q(run__month=month) | earlier)
+        .exclude(run__state=CourseRun.State.PLANNED)
+        .order_by("due_at", "run__course__code")
+    )
+    mine = MyMonth(month=month)
+    for duty in duties_of(enrolments, at=at):
+        state = duty.enrolment.state
+        if duty.enrolment.run.month != month:
+            mine.debts.append(duty)
+        elif state == _State.COMPLETED:
+            mine.done.append(duty)
+        elif state in {_State.EXEMPT, _State.WITHDRAWN}:
+            mine.excused.append(duty)
+        else:
+            mine.owed.append(duty)
+    return mine
+
+
+def duties_of(enrolments: QuerySet[Enrolment], *, at: dt.datetime) -> list[Duty]:
+    """This function will return enrolments with what is left of each, in three queries."""
+    enrolments = enrolments.select_related("run__course", "certificate", "unit").prefetch_related(
+        Prefetch("run__steps", queryset=RunStep.objects.select_related("step").order_by("position")),
+        Prefetch("completions", queryset=StepCompletion.objects.order_by("at")),
+    )
+    return [_duty(enrolment, at) for enrolment in enrolments]
+
+
+def duty_of(enrolment: Enrolment, *, at: dt.datetime) -> Duty:
+    """This function will return one enrolment with what is left of it."""
+    return duties_of(Enrolment.objects.filter(pk=enrolment.pk), at=at)[0]
+
+
+def _duty(enrolment: Enrolment, at: dt.datetime) -> Duty:
+    run = enrolment.run
+    done = {completion.step_id for completion in enrolment.completions.all()}
+    steps = list(run.steps.all())
+    left = [run_step for run_step in steps if run_step.required and run_step.step_id not in done]
+    finished = enrolment.state == _State.COMPLETED
+    return Duty(
+        enrolment=enrolment,
+        steps_total=sum(1 for run_step in steps if run_step.required),
+        minutes_left=0 if finished else sum(run_step.step.minutes for run_step in left),
+        next_step=left[0].step if left and not finished else None,
+        is_overdue=enrolment.is_overdue(at),
+        is_open=run.state == CourseRun.State.OPEN and run.opens_at <= at <= run.accept_until,
+        is_upcoming=at < run.opens_at,
+    )
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """One line of the step list of an enrolment."""
+
+    step: Step
+    number: int
+    required: bool
+    done_at: dt.datetime | None
+    is_current: bool = False
+
+
+def step_lines(*, enrolment: Enrolment, current: Step | None = None) -> list[StepLine]:
+    """This function will return the frozen steps of an enrolment's run in order, with what is done. Two queries."""
+    done = dict(StepCompletion.objects.filter(enrolment=enrolment).values_list("step_id", "at"))
+    run_steps = RunStep.objects.filter(run=enrolment.run_id).select_related("step").order_by("position")
+    return [
+        StepLine(
+            step=run_step.step,
+            number=number,
+            required=run_step.required,
+            done_at=done.get(run_step.step_id),
+            is_current=current is not None and run_step.step_id == current.pk,
+        )
+        for number, run_step in enumerate(run_steps, start=1)
+    ]
+
+
+@dataclass(frozen=True)
+class MonthCell:
+    """One month of a person as a cell of a strip: the counts that matter."""
+
+    month: Month
+    assigned: int = 0
+    completed: int = 0
+    on_time: int = 0
+    overdue: int = 0
+    exempt: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Which chip says it: done, late, overdue, progress, exempt or neutral."""
+        if self.overdue:
+            return "overdue"
+        if self.assigned and self.completed == self.assigned:
+            return "done" if self.on_time == self.assigned else "late"
+        if self.assigned:
+            return "progress"
+        return "exempt" if self.exempt else "neutral"
+
+
+def person_months(*, employee: Employee, last: Month, months: int, at: dt.datetime) -> list[MonthCell]:
+    """This function will return a person's months up to ``last``, oldest first. One query."""
+    wanted = [last.plus(-back) for back in range(months - 1, -1, -1)]
+    unfinished = Q(state__in=[_State.ASSIGNED, _State.IN_PROGRESS])
+    rows = (
+        Enrolment.objects.filter(employee=employee, run__month__in=wanted)
+        .order_by()
+        .values("run__month")
+        .annotate(
+            assigned=Count("pk", filter=~Q(state__in=[_State.EXEMPT, _State.WITHDRAWN])),
+            completed=Count("pk", filter=Q(state=_State.COMPLETED)),
+            on_time=Count("pk", filter=Q(on_time=True)),
+            overdue=Count("pk", filter=unfinished & Q(due_at__lt=at)),
+            exempt=Count("pk", filter=Q(state=_State.EXEMPT)),
+        )
+    )
+    found = {row.pop("run__month"): row for row in rows}
+    return [MonthCell(month=month, **found.get(month, {})) for month in wanted]
+
+
+def person_enrolments(*, employee: Employee) -> QuerySet[Enrolment]:
+    """This function will return all duties of a person, the newest month first, with what a record shows."""
+    return (
+        Enrolment.objects.filter(employee=employee)
+        .select_related("run__course", "certificate", "unit", "decided_by")
+        .order_by("-run__month", "run__course__code")
+    )
+
+
+# --- a team ---------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class TeamRow:
+    """One duty of one person of a team. ``since`` is when a missing one was due, or was set while it is not due yet."""
+
+    enrolment: Enrolment
+    steps_total: int
+    last_done_at: dt.datetime | None
+    is_overdue: bool
+
+    @property
+    def employee(self) -> Employee:
+        return self.enrolment.employee
+
+    @property
+    def course(self) -> Course:
+        return self.enrolment.run.course
+
+    @property
+    def since(self) -> dt.datetime:
+        return self.enrolment.due_at if self.is_overdue else self.enrolment.assigned_at
+
+
+@dataclass(frozen=True)
+class TeamMonth:
+    """A team's month: its figures, who decides whether it reaches 100 % (``missing``), and everybody else."""
+
+    month: Month
+    figures: Figures
+    before: Figures
+    missing: list[TeamRow]  # overdue first, then the least far
+    done: list[TeamRow]
+    excused: list[TeamRow]
+
+    @property
+    def missing_people(self) -> int:
+        return len({row.employee.pk for row in self.missing})
+
+
+def team_month(*, people: QuerySet[Employee], month: Month, at: dt.datetime, limit: int = 1000) -> TeamMonth:
+    """This function will return the duties of these people in a month, sorted by what is needed. Four queries.
+
+    ``people`` comes through the door: the direct reports, or everybody below.
+    """
+    enrolments = list(
+        with_last_activity(month_enrolments(people=people, month=month).exclude(run__state=CourseRun.State.PLANNED))[
+            :limit
+        ]
+    )
+    totals = dict(
+        RunStep.objects.filter(run__in={enrolment.run_id for enrolment in enrolments}, required=True)
+        .order_by()
+        .values_list("run_id")
+        .annotate(number=Count("pk"))
+    )
+    rows = [
+        TeamRow(
+            enrolment=enrolment,
+            steps_total=totals.get(enrolment.run_id, 0),
+            last_done_at=enrolment.last_done_at,
+            is_overdue=enrolment.is_overdue(at),
+        )
+        for enrolment in enrolments
+    ]
+    missing = [row for row in rows if row.enrolment.state in {_State.ASSIGNED, _State.IN_PROGRESS}]
+    missing.sort(key=lambda row: (not row.is_overdue, row.enrolment.due_at, row.enrolment.steps_done))
+    return TeamMonth(
+        month=month,
+        figures=people_figures(people=people, month=month),
+        before=people_figures(people=people, month=month.previous),
+        missing=missing,
+        done=[row for row in rows if row.enrolment.state == _State.COMPLETED],
+        excused=[row for row in rows if row.enrolment.state in {_State.EXEMPT, _State.WITHDRAWN}],
+    )
+
+
+def people_figures(*, people: QuerySet[Employee], month: Month, course: Course | None = None) -> Figures:
+    """This function will count the duties of these people in a month: a team is no unit and has no tally."""
+    found = month_enrolments(people=people, month=month, course=course).order_by()
+    counted = ~Q(state__in=[_State.EXEMPT, _State.WITHDRAWN])
+    return Figures(
+        **found.aggregate(
+            assigned=Count("pk", filter=counted),
+            started=Count("pk", filter=Q(state__in=[_State.IN_PROGRESS, _State.COMPLETED])),
+            completed=Count("pk", filter=Q(state=_State.COMPLETED)),
+            on_time=Count("pk", filter=Q(on_time=True)),
+            exempt=Count("pk", filter=Q(state=_State.EXEMPT)),
+            withdrawn=Count("pk", filter=Q(state=_State.WITHDRAWN)),
+        )
+    )
+
+
+def days_between(first: dt.datetime, last: dt.datetime) -> int:
+    """This function will return how many calendar days lie between two moments, in local time."""
+    return (timezone.localdate(last) - timezone.localdate(first)).days

@@ -1,0 +1,27 @@
+"""How a duty is worded."""
+
+from django import template
+from django.utils.translation import gettext as _
+
+from courses.models import Enrolment
+
+register = template.Library()
+
+
+@register.filter
+def state_chip(enrolment: Enrolment, at) -> dict[str, str]:
+    """``{% with state=enrolment|state_chip:at %}``: the kind and the words of the chip that says how a duty stands."""
+    state = Enrolment.State
+    if enrolment.state == state.COMPLETED:
+        if enrolment.on_time:
+            return {"kind": "done", "label": _("Done in time")}
+        return {"kind": "late", "label": _("Done late")}
+    if enrolment.state == state.EXEMPT:
+        return {"kind": "exempt", "label": _("Exempt")}
+    if enrolment.state == state.WITHDRAWN:
+        return {"kind": "exempt", "label": _("Withdrawn")}
+    if enrolment.is_overdue(at):
+        return {"kind": "overdue", "label": _("Overdue")}
+    if enrolment.state == state.IN_PROGRESS:
+        return {"kind": "progress", "label": _("In progress")}
+    return {"kind": "assigned", "label": _("Assigned")}

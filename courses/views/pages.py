@@ -1,0 +1,88 @@
+"""Pages of the content tree as signed-in people see them: the catalogue, a course, a lesson."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpResponseRedirect
+from django.shortcuts import render
+from django.utils import timezone
+
+from courses.domain.access import own_enrolment_of_course, own_enrolments_of_courses
+from courses.domain.queries import duty_of
+from courses.models import Course, CourseCataloguePage, CoursePage, LessonPage, Step
+from courses.rendering import lesson_html, step_url
+from people.domain.access import actor_of, require
+
+
+def serve(page, request):
+    """The answer for a page of ours, or None to let Wagtail serve it. Everybody must be signed in (PM-C02)."""
+    if not isinstance(page, CourseCataloguePage | CoursePage | LessonPage):
+        return None
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.get_full_path())
+    actor = actor_of(request)
+    require(actor, "PM-C02")
+    if isinstance(page, CourseCataloguePage):
+        return _catalogue(request, actor, page)
+    if isinstance(page, CoursePage):
+        return _course(request, actor, page)
+    return _lesson(request, actor, page)
+
+
+def _catalogue(request, actor, page: CourseCataloguePage):
+    pages = CoursePage.objects.child_of(page).live().select_related("picture").order_by("path")
+    pages = list(pages.prefetch_related("picture__renditions"))
+    keys = [one.translation_key for one in pages]
+    courses = {
+        course.translation_key: course
+        for course in Course.objects.filter(translation_key__in=keys).prefetch_related("steps")
+    }
+    enrolments = own_enrolments_of_courses(actor, keys)
+    cards = []
+    for one in pages:
+        course = courses.get(one.translation_key)
+        steps = [step for step in course.steps.all() if step.live] if course else []
+        cards.append(
+            {
+                "page": one,
+                "url": one.get_url(request),
+                "minutes": sum(step.minutes for step in steps),
+                "steps": len(steps),
+                "enrolment": enrolments.get(one.translation_key),
+            }
+        )
+    themes: dict = {}
+    for card in cards:
+        themes.setdefault(card["page"].get_theme_display(), []).append(card)
+    context = {"page": page, "themes": themes.items(), "count": len(cards), "at": timezone.now()}
+    return render(request, "courses/catalogue_page.html", context)
+
+
+def _course(request, actor, page: CoursePage):
+    enrolment = own_enrolment_of_course(actor, page.translation_key)
+    duty = None
+    if enrolment:
+        duty = duty_of(enrolment, at=timezone.now())
+    steps = Step.objects.filter(course__translation_key=page.translation_key, live=True).order_by("position")
+    context = {
+        "page": page,
+        "duty": duty,
+        "steps": [{"label": step.title, "state": "open", "minutes": step.minutes, "step": step} for step in steps],
+        "minutes": sum(step.minutes for step in steps),
+        "may_read_lessons": actor.may("PM-C01"),
+        "lessons": page.get_children().live().order_by("path") if actor.may("PM-C01") else [],
+    }
+    return render(request, "courses/course_page.html", context)
+
+
+def _lesson(request, actor, page: LessonPage):
+    course_page = page.get_parent()
+    enrolment = own_enrolment_of_course(actor, course_page.translation_key)
+    if enrolment:
+        run_step = enrolment.run.steps.filter(step__translation_key=page.translation_key).select_related("step").first()
+        if run_step:
+            return HttpResponseRedirect(step_url(enrolment, run_step.step))
+    if not actor.may("PM-C01"):
+        return HttpResponseRedirect(course_page.get_url(request))
+    context = {"page": page, "course_page": course_page, "text": lesson_html(page)}
+    return render(request, "courses/lesson_page.html", context)

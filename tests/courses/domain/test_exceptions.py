@@ -1,0 +1,120 @@
+import datetime as dt
+
+import pytest
+
+from core.events import verify_chain
+from core.models import Event
+from courses.domain import exceptions
+from courses.models import StepCompletion, Tally
+from tests.factories.courses import local, make_enrolment
+from tests.factories.people import make_user
+
+pytestmark = pytest.mark.django_db
+
+AT = local(2026, 11, 10, 9)
+HR = {"at": AT, "reason": "产假"}
+
+
+@pytest.fixture
+def by():
+    return make_user()
+
+
+def _tally(enrolment):
+    return Tally.objects.values_list("assigned", "started", "completed", "exempt", "withdrawn").get(run=enrolment.run)
+
+
+def test_exempt_enrolment_takes_the_duty_out_of_the_denominator(by):
+    enrolment = exceptions.exempt_enrolment(enrolment=make_enrolment(), by=by, **HR)
+
+    event = Event.objects.get(chain="completions")
+    assert (enrolment.state, enrolment.reason, enrolment.reason_text, enrolment.decided_by) == (
+        "exempt",
+        "hr",
+        "产假",
+        by,
+    )
+    assert _tally(enrolment) == (0, 0, 0, 1, 0)
+    assert (event.action, event.before, event.after, event.reason, event.actor) == (
+        "exempted",
+        {"state": "assigned"},
+        {"state": "exempt"},
+        "产假",
+        by,
+    )
+    assert verify_chain("completions") == (1, None)
+
+
+def test_withdraw_and_reinstate_bring_the_duty_back_as_far_as_it_was(by):
+    enrolment = make_enrolment(state="in_progress")
+    gone = exceptions.withdraw_enrolment(enrolment=enrolment, by=by, **HR)
+    assert (gone.state, _tally(gone)) == ("withdrawn", (0, 0, 0, 0, 1))
+
+    back = exceptions.reinstate_enrolment(enrolment=gone, by=by, **HR)
+    assert (back.state, _tally(back)) == ("in_progress", (1, 1, 0, 0, 0))
+
+
+@pytest.mark.parametrize("state", ["completed", "exempt", "withdrawn"])
+@pytest.mark.parametrize("decide", [exceptions.exempt_enrolment, exceptions.withdraw_enrolment])
+def test_a_duty_that_is_not_unfinished_cannot_be_excused(decide, state, by):
+    enrolment = make_enrolment(state=state)
+    with pytest.raises(exceptions.NotPossibleNow):
+        decide(enrolment=enrolment, by=by, **HR)
+    assert not Event.objects.filter(chain="completions").exists()
+
+
+def test_a_decision_on_a_duty_that_changed_meanwhile_is_refused(by):
+    enrolment = make_enrolment()
+    exceptions.exempt_enrolment(enrolment=make_enrolment(), by=by, **HR)
+    type(enrolment).objects.filter(pk=enrolment.pk).update(state="in_progress")
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.exempt_enrolment(enrolment=enrolment, by=by, **HR)
+
+
+@pytest.mark.parametrize(
+    "decide", [exceptions.exempt_enrolment, exceptions.withdraw_enrolment, exceptions.reinstate_enrolment]
+)
+def test_a_decision_needs_a_reason(decide, by):
+    with pytest.raises(exceptions.ReasonMissing):
+        decide(enrolment=make_enrolment(), by=by, at=AT, reason="  ")
+
+
+def test_extend_due_moves_the_due_time_to_the_end_of_the_day(by):
+    enrolment = exceptions.extend_due(enrolment=make_enrolment(), until=dt.date(2026, 12, 10), by=by, **HR)
+    assert enrolment.due_at == local(2026, 12, 10, 23, 59, 59)
+    event = Event.objects.get(chain="completions")
+    assert (event.action, list(event.after)) == ("extended", ["due_at"])
+
+
+@pytest.mark.parametrize("until", [dt.date(2026, 11, 30), dt.date(2026, 11, 1), dt.date(2027, 1, 1)])
+def test_extend_due_refuses_a_day_that_is_no_extension_or_after_acceptance(until, by):
+    with pytest.raises(exceptions.DueRefused):
+        exceptions.extend_due(enrolment=make_enrolment(), until=until, by=by, **HR)
+
+
+def test_record_past_completion_stamps_the_past_day_and_gives_no_certificate(by):
+    enrolment = exceptions.record_past_completion(enrolment=make_enrolment(), on=dt.date(2026, 11, 3), by=by, **HR)
+
+    assert (enrolment.state, enrolment.reason, enrolment.on_time, enrolment.completed_at, enrolment.certificate) == (
+        "completed",
+        "past",
+        True,
+        local(2026, 11, 3, 23, 59, 59),
+        None,
+    )
+    assert _tally(enrolment) == (1, 1, 1, 0, 0)
+    assert list(StepCompletion.objects.values_list("how", flat=True)) == ["hr"] * 3
+    assert Event.objects.get(chain="completions").action == "past training recorded"
+
+
+def test_record_past_completion_refuses_the_future(by):
+    with pytest.raises(exceptions.DayRefused):
+        exceptions.record_past_completion(enrolment=make_enrolment(), on=dt.date(2026, 11, 11), by=by, **HR)
+
+
+def test_decisions_on_a_closed_run_are_refused(by):
+    enrolment = make_enrolment()
+    enrolment.run.state = "closed"
+    enrolment.run.save()
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.exempt_enrolment(enrolment=enrolment, by=by, **HR)
