@@ -17,3 +17,8 @@ SAID_OUR_WAY = [
 class TrainingSiteConfig(AppConfig):
     name = "training_site"
     verbose_name = _("Training site")
+
+    def ready(self):
+        from training_site.cms import make_strict
+
+        make_strict()

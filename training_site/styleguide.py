@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from core.periods import Month, MonthFormField
+from core.templatetags.interface import share
 
 ICONS = Path(__file__).parent / "static" / "img" / "icons.svg"
 COLOURS = [
@@ -100,9 +101,9 @@ def styleguide(request):
                 {"label": _("Overdue"), "num": True},
             ],
             "table_rows": [
-                [_("Harbour branch"), _("%(done)s of %(total)s") % {"done": 111, "total": 113}, "96.4 %", "2"],
-                [_("River branch"), _("%(done)s of %(total)s") % {"done": 42, "total": 42}, "100 %", "0"],
-                [_("New branch"), _("%(done)s of %(total)s") % {"done": 9, "total": 17}, "52.9 %", "8"],
+                [_("Harbour branch"), _("%(done)s of %(total)s") % {"done": 111, "total": 113}, share(109, 113), "2"],
+                [_("River branch"), _("%(done)s of %(total)s") % {"done": 42, "total": 42}, share(42, 42), "0"],
+                [_("New branch"), _("%(done)s of %(total)s") % {"done": 9, "total": 17}, share(9, 17), "8"],
             ],
             "page": Paginator(range(60), 20).page(2),
             "tabs": [

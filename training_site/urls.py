@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("certificates.urls")),
     path("", include("portal.urls")),
     path("", include("core.urls")),
+    re_path(r"^cms/(users|groups|sites|login|password_reset|test404|failwhale)/", views.nowhere, name="nowhere"),
     path("cms/", include(wagtailadmin_urls)),
     path("files/", include(wagtaildocs_urls)),
 ]

@@ -4,7 +4,7 @@ import logging
 import sys
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import requires_csrf_token
@@ -19,6 +19,12 @@ log = logging.getLogger(__name__)
 @login_not_required
 def healthz(request):
     return HttpResponse("ok", content_type="text/plain; charset=utf-8")
+
+
+@login_not_required
+def nowhere(request, *args):
+    """Screens of Wagtail that this site does not have: users, groups, sites, a second sign-in (TRUST MC-22)."""
+    raise Http404
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
