@@ -6,7 +6,9 @@ from portal.house import set_up_house
 
 
 class Command(BaseCommand):
-    help = "Makes the languages, the home and catalogue pages and the authors' groups and permissions. Safe to run again."
+    help = (
+        "Makes the languages, the home and catalogue pages and the authors' groups and permissions. Safe to run again."
+    )
 
     def handle(self, *args, **options):
         site = set_up_house()
