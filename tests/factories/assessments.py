@@ -5,11 +5,13 @@ import itertools
 import random
 from decimal import Decimal
 
+from wagtail.models import Locale, Page
+
 from assessments.domain.attempts import start_attempt
 from assessments.domain.bank import publish_version
 from assessments.models import AnswerOption, Question, QuestionCategory, Quiz, QuizDraw, QuizPage
 from courses.models import RunStep, Step
-from tests.factories.courses import make_catalogue, make_course, make_course_page, make_enrolment, make_run
+from tests.factories.courses import make_course, make_enrolment, make_run
 
 STARTED = dt.datetime(2026, 11, 10, 2, 0, tzinfo=dt.UTC)  # 10:00 in Shanghai, inside the November run
 QUIZ_KIND = "assessments.quizpage"
@@ -80,10 +82,7 @@ def make_quiz_step(quiz=None, course=None, required=True, intro="", title="结�
     """A quiz as a step of a course: the record, and a live page that names the quiz."""
     course = course or make_course(steps=0)
     position = course.steps.count() + 1
-    catalogue_page = make_course_page(make_catalogue(), lessons=0)
-    page = QuizPage(title=title, slug=f"quiz-{next(_numbers)}", locale=catalogue_page.locale, quiz=quiz, intro=intro)
-    catalogue_page.add_child(instance=page)
-    Step.objects.filter(translation_key=page.translation_key).delete()
+    page = make_quiz_page(quiz, title=title, intro=intro)
     step = Step.objects.create(
         course=course,
         translation_key=page.translation_key,
@@ -94,6 +93,15 @@ def make_quiz_step(quiz=None, course=None, required=True, intro="", title="结�
         title_en="Final quiz",
     )
     return step
+
+
+def make_quiz_page(quiz=None, parent=None, title="结课测验", language="zh-hans", **fields):
+    """A live quiz page, below the root unless a parent is given."""
+    locale = Locale.objects.get_or_create(language_code=language)[0]
+    # a test that commits leaves a database without its root page
+    parent = parent or Page.get_first_root_node() or Page.add_root(instance=Page(title="Root", slug="root", locale=locale))
+    page = QuizPage(title=title, slug=f"quiz-{next(_numbers)}", locale=locale, quiz=quiz, **fields)
+    return parent.add_child(instance=page)
 
 
 def make_quiz_duty(quiz=None, employee=None, lessons=0, design=None, month=None, **quiz_fields):
