@@ -130,16 +130,13 @@ class MaximumLengthValidator:
 class RepetitionValidator:
     """Refuses one character or a short piece said over and over, and runs along the keyboard or the alphabet."""
 
-    rows = ("01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+    rows = ("12345678901234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm")
 
     def validate(self, password, user=None):
         text = password.casefold()
-        repeated = re.fullmatch(r"(.{1,4}?)\1+.{0,3}", text, re.DOTALL)
-        runs = re.sub(r"[^a-z0-9]", "", text)
-        for row in self.rows:
-            for line in (row, row[::-1]):
-                runs = re.sub("|".join(line[i : i + 4] for i in range(len(line) - 3)), "", runs)
-        if repeated or (text.isascii() and text.isalnum() and len(runs) < 4):
+        steps = [a + b for a, b in zip(text, text[1:], strict=False)]
+        along = sum(any(step in row or step[::-1] in row for row in self.rows) for step in steps)
+        if re.fullmatch(r"(.{1,4}?)\1+.{0,3}", text, re.DOTALL) or (steps and along >= 0.7 * len(steps)):
             raise ValidationError(
                 _("This password repeats itself or runs along the keyboard. Take words that only you put together."),
                 code="password_repeats",
