@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from wagtail.models import Locale, Page
 
 from courses.models import Course, CoursePage, CourseStep, Step
@@ -146,3 +147,12 @@ def missing_translations() -> list[tuple[Page, list[Locale]]]:
         if missing:
             found.append((page, missing))
     return found
+
+
+def unpublished_drafts() -> list[Page]:
+    """This function will return the pages of courses with changes that nobody has published, the newest first."""
+    paths = Q(pk__in=[])
+    for path in CoursePage.objects.values_list("path", flat=True):
+        paths |= Q(path__startswith=path)
+    pages = Page.objects.filter(paths, has_unpublished_changes=True).select_related("locale")
+    return list(pages.order_by("-latest_revision_created_at").specific())

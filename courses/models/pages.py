@@ -8,8 +8,10 @@ from wagtail.admin.forms import WagtailAdminPageForm
 from wagtail.admin.panels import FieldPanel
 from wagtail.fields import StreamField
 from wagtail.models import Page
+from wagtail.search import index
 
 from certificates.models import CertificateDesign
+from core.search import han_terms
 from courses.blocks import LessonBody
 from courses.models.runs import Course
 
@@ -95,6 +97,18 @@ class CoursePage(_TwoPreviews, Page):
         related_name="+",
         help_text=_("Issued when the last required step is done. Leave empty for a course without a certificate."),
     )
+
+    search_fields = [
+        *Page.search_fields,
+        index.SearchField("code"),
+        index.SearchField("summary"),
+        index.SearchField("outcomes"),
+        index.SearchField("han"),
+    ]
+
+    def han(self) -> str:
+        """The Chinese of the page in a form that the search index understands."""
+        return han_terms(f"{self.title} {self.summary} {self.outcomes}")
 
     @property
     def outcome_lines(self) -> list[str]:

@@ -1,5 +1,7 @@
 """How a duty is worded."""
 
+from urllib.parse import urlencode
+
 from django import template
 from django.utils.translation import gettext as _
 
@@ -25,3 +27,22 @@ def state_chip(enrolment: Enrolment, at) -> dict[str, str]:
     if enrolment.state == state.IN_PROGRESS:
         return {"kind": "progress", "label": _("In progress")}
     return {"kind": "assigned", "label": _("Assigned")}
+
+
+@register.filter
+def and_state(query: str, state: str) -> str:
+    """``{{ query|and_state:'missing' }}``: the filter of the page with a state added."""
+    return f"{query}&state={state}" if query else f"?state={state}"
+
+
+@register.filter
+def as_query(parameters: dict, after: int | None = None) -> str:
+    """``{{ parameters|as_query:page.next }}``: the filters of a list, and the row after which the next page starts."""
+    values = {**parameters, **({"after": after} if after else {})}
+    return f"?{urlencode(values)}" if values else ""
+
+
+@register.filter
+def begun(figures) -> int:
+    """How many have begun and are not done."""
+    return figures.started - figures.completed

@@ -181,6 +181,7 @@ def test_editing_a_course_never_takes_a_completion_away():
     page = make_course_page(lessons=2)
     course = page_course = publishing.sync_course(page)
     enrolment = make_enrolment(run=make_run(course))
+    version = course.version
     for step in _steps(enrolment):
         complete_step(enrolment=enrolment, step=step, at=AT)
 
@@ -190,7 +191,7 @@ def test_editing_a_course_never_takes_a_completion_away():
 
     enrolment.refresh_from_db()
     page_course.refresh_from_db()
-    assert (enrolment.state, StepCompletion.objects.count(), page_course.version) == ("completed", 2, 3)
+    assert (enrolment.state, StepCompletion.objects.count(), page_course.version) == ("completed", 2, version + 2)
     assert list(Step.objects.filter(course=course).values_list("live", flat=True)) == [False, False]
 
 
