@@ -1,7 +1,7 @@
 """Shared by the measurements: two things timed beside each other, and the row of the table that says how they compare.
 
-Numbers of one machine on one day prove little, so every measurement is a ratio: the baseline and ours in turns, A B A B …,
-in one run, and the median of the ratios of the pairs. A script looks like this:
+Numbers of one machine on one day prove little, so every measurement is a ratio: the baseline and ours in turns, A B A B …, in
+one run, and the median of the ratios of the pairs. A script looks like this:
 
     import _pairs
 
@@ -109,9 +109,9 @@ def row(
 ) -> bool:
     """Print one row of the table, and hand it to bin/bench. Returns whether the goal is met.
 
-    ``goal`` is a measure and a number, "<= 0.01", "<= 1/60", ">= 40", "= 0", of the ratio ours ÷ baseline. With ``timed`` the other three are
-    taken from it; a measurement of something else than time (bytes, queries) gives them itself, seconds as numbers,
-    anything else as finished text ("48 kB").
+    ``goal`` is a measure and a number, "<= 0.01", "<= 1/60", ">= 40", "= 0", of the ratio ours ÷ baseline. With
+    ``timed`` the other three are taken from it; a measurement of something else than time (bytes, queries) gives them
+    itself, seconds as numbers, anything else as finished text ("48 kB").
     """
     if timed is not None:
         baseline = timed.baseline_s if baseline is None else baseline
