@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from core.periods import MonthField
 from courses.models.runs import Course
@@ -18,7 +19,7 @@ class Audience(models.Model):
     ``scope`` is the unit whose HR owns the rule; it never selects anybody outside it.
     """
 
-    name = models.CharField(_("name"), max_length=100)
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=100)
     name_en = models.CharField(_("English name"), max_length=100, blank=True)
     scope = models.ForeignKey(OrgUnit, on_delete=models.PROTECT, related_name="audiences")
     rule = models.JSONField(default=dict)
@@ -38,10 +39,10 @@ class Audience(models.Model):
 class Programme(models.Model):
     """An audience and a plan of which course runs in which month."""
 
-    name = models.CharField(_("name"), max_length=100)
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=100)
     name_en = models.CharField(_("English name"), max_length=100, blank=True)
     audience = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="programmes")
-    active = models.BooleanField(_("active"), default=True)
+    active = models.BooleanField(pgettext_lazy("programme", "active"), default=True)
 
     class Meta:
         ordering = ["name"]

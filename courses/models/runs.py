@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from certificates.models import CertificateDesign
 from core.periods import MonthField
@@ -85,9 +86,9 @@ class CourseRun(models.Model):
     """
 
     class State(models.TextChoices):
-        PLANNED = "planned", _("planned")
-        OPEN = "open", _("open")
-        CLOSED = "closed", _("closed")
+        PLANNED = "planned", pgettext_lazy("run", "planned")
+        OPEN = "open", pgettext_lazy("run", "open")
+        CLOSED = "closed", pgettext_lazy("run", "closed")
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="runs")
     month = MonthField(_("month"))

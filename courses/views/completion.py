@@ -272,7 +272,7 @@ def completion_export(request, month: str, kind: str, unit_id: int | None = None
             _("Position"),
             _("State"),
             _("Due"),
-            _("Completed"),
+            _("Completed on"),
             _("Steps done"),
             _("Reason"),
         ],

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views import View
 from django.views.decorators.http import require_http_methods
 
@@ -173,7 +173,7 @@ class RecordCompletion(Decision):
         gettext_lazy(
             "For training that was done elsewhere. The open steps are recorded as done by HR; no certificate."
         ),
-        gettext_lazy("Record"),
+        pgettext_lazy("decision", "Record"),
         gettext_lazy("“%(course)s” is recorded as done by %(name)s."),
     )
 
