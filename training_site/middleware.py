@@ -56,6 +56,11 @@ PERMISSIONS_POLICY = ", ".join(
 )
 
 
+def in_cms(request) -> bool:
+    """The content admin, or a page drawn for its preview: Wagtail makes that one under the address of the page."""
+    return request.path_info.startswith(CMS) or getattr(request, "is_preview", False)
+
+
 class ResponseHeaders:
     """The outermost layer: gives every request a reference and every response, errors included, its headers."""
 
@@ -69,10 +74,11 @@ class ResponseHeaders:
         response = self.get_response(request)
         headers = response.headers
         headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        headers.setdefault("X-Frame-Options", "DENY")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         # Whatever is made for one person stays out of every cache. Pictures and static files set their own.
         headers.setdefault("Cache-Control", "no-store")
-        if request.path_info.startswith(CMS):
+        if in_cms(request):
             headers["X-Frame-Options"] = "SAMEORIGIN"  # the editor shows a preview of the page in a frame of its own
         return response
 
@@ -82,7 +88,7 @@ class ContentSecurityPolicy(CSPMiddleware):
 
     def get_policy_parts(self, request, response, report_only=False):
         parts = super().get_policy_parts(request, response, report_only)
-        if not report_only and request.path_info.startswith(CMS):
+        if not report_only and in_cms(request):
             parts.update = {
                 "style-src-elem": [
                     SELF,
