@@ -201,10 +201,12 @@ def _in_units(units: list[OrgUnit]) -> Q:
     """Everybody whose post is in one of the units or below; those without a unit too if one of them is a root."""
     found = Q(pk__in=[])
     for unit in units:
-        # Asked as "unit in (…)", not through a join, so that the index over units serves it.
-        found |= Q(unit__in=OrgUnit.objects.under(unit).order_by().values("pk"))
         if unit.is_root():
-            found |= Q(unit=None)
+            # Everybody but those under another root: with one root nobody has to be looked up, however many there are.
+            found |= ~Q(unit__in=OrgUnit.objects.exclude(path__startswith=unit.path).order_by().values("pk"))
+        else:
+            # Asked as "unit in (…)", not through a join, so that the index over units serves it.
+            found |= Q(unit__in=OrgUnit.objects.under(unit).order_by().values("pk"))
     return found
 
 

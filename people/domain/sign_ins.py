@@ -64,8 +64,8 @@ def user_called(typed: str) -> User | None:
     user = users.filter(username=typed).first() or users.filter(employee__employee_no=typed).first()
     if user is None and "@" in typed:
         owners = Employee.objects.alias(address=Lower("email")).filter(address=typed.lower(), user__isnull=False)
-        found = list(users.filter(employee__in=owners.order_by().values("pk")[:2]))
-        user = found[0] if len(found) == 1 else None
+        found = list(owners.order_by().values_list("user", flat=True)[:2])
+        user = users.get(pk=found[0]) if len(found) == 1 else None
     return user
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count
-from django.db.models.functions import Substr
 
 from core.events import record_event
 from people.models import Employee, OrgUnit, User
@@ -41,21 +40,21 @@ class UnitLine:
 def people_in(units: list[OrgUnit]) -> list[UnitLine]:
     """This function will count the people at work in each of some sibling units, with everything below them.
 
-    One count for all of them: the people of the tree grouped by the first steps of their unit's path.
+    Two queries for all of them: the heads of each unit, which an index alone answers, and where each unit stands.
     """
     if not units:
         return []
     length = len(units[0].path)
     parent_path = units[0].path[: length - OrgUnit.steplen]
     under = OrgUnit.objects.filter(path__startswith=parent_path) if parent_path else OrgUnit.objects.all()
-    heads = dict(
-        Employee.objects.filter(unit__in=under.order_by().values("pk"), state=Employee.State.ACTIVE)
-        .order_by()
-        .annotate(branch=Substr("unit__path", 1, length))
-        .values_list("branch")
-        .annotate(heads=Count("pk"))
-    )
-    return [UnitLine(unit=unit, people=heads.get(unit.path, 0), units=unit.numchild) for unit in units]
+    at_work = Employee.objects.filter(state=Employee.State.ACTIVE).order_by()
+    if parent_path:
+        at_work = at_work.filter(unit__in=under.order_by().values("pk"))
+    heads = dict(at_work.values_list("unit").annotate(heads=Count("pk")))
+    sums: dict[str, int] = {}
+    for pk, path in under.order_by().values_list("pk", "path"):
+        sums[path[:length]] = sums.get(path[:length], 0) + heads.get(pk, 0)
+    return [UnitLine(unit=unit, people=sums.get(unit.path, 0), units=unit.numchild) for unit in units]
 
 
 @transaction.atomic

@@ -116,7 +116,7 @@ class Employee(models.Model):
         ]
         indexes = [
             models.Index(fields=["unit", "employee_no"], name="employee_in_unit"),
-            models.Index(fields=["state"], name="employee_state"),
+            models.Index(fields=["state", "unit"], name="employee_state"),
             models.Index(Lower("email"), name="employee_email"),  # a sign-in by e-mail address reads one row, not all
         ]
 

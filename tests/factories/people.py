@@ -61,7 +61,7 @@ def make_employee(
     employee_no = employee_no or f"{number:06d}"
     name = name or f"员工{number}"
     if with_user and user is None:
-        user = make_user(username=employee_no, password=password)
+        user = make_user(username=employee_no, password=password, first_name=name)
     employee = Employee.objects.create(
         employee_no=employee_no,
         name=name,
