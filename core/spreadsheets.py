@@ -561,20 +561,26 @@ def download(
     ``kind`` is ``csv`` or ``xlsx``; ``name`` is the file's name without its ending.
     ``notes`` (scope, month, by whom, when) go to a second sheet of an XLSX. Row count and hash are logged.
     """
-    file = tempfile.SpooledTemporaryFile(max_size=8 * BLOCK)  # noqa: SIM115 - the response closes it
     if kind == "xlsx":
         sheets = [SheetOut(title, list(header), rows, list(widths))]
         if notes := list(notes):
             sheets.append(SheetOut(_("About this file"), notes=[str(note) for note in notes]))
-        count = write_xlsx(file, sheets)
-    else:
-        count = write_csv(file, header, rows)
+        return download_sheets(name=name, sheets=sheets)
+    file = tempfile.SpooledTemporaryFile(max_size=8 * BLOCK)  # noqa: SIM115 - the response closes it
+    return _answer(file, name, "csv", CSV_TYPE, write_csv(file, header, rows))
+
+
+def download_sheets(*, name: str, sheets: Iterable[SheetOut]) -> FileResponse:
+    """This function will answer a request with a workbook of several sheets, logged as ``download`` does."""
+    file = tempfile.SpooledTemporaryFile(max_size=8 * BLOCK)  # noqa: SIM115 - the response closes it
+    return _answer(file, name, "xlsx", XLSX_TYPE, write_xlsx(file, sheets))
+
+
+def _answer(file: BinaryIO, name: str, kind: str, content_type: str, count: int) -> FileResponse:
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
     log.info("export %s.%s rows=%s sha256=%s", name, kind, count, digest)
-    response = FileResponse(
-        file, as_attachment=True, filename=f"{name}.{kind}", content_type=XLSX_TYPE if kind == "xlsx" else CSV_TYPE
-    )
+    response = FileResponse(file, as_attachment=True, filename=f"{name}.{kind}", content_type=content_type)
     response["Cache-Control"] = "no-store"
     return response

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from import_export import fields, resources, widgets
 
 from core.spreadsheets import BROKEN_ROW, Cell, Sheet, Table, open_table, unescape
-from people.domain.roster_words import COLUMNS, FAULTS, REQUIRED, Fault, RosterProblem
+from people.domain.roster_words import COLUMNS, FAULTS, REQUIRED, Fault, RosterProblem, label_of
 from people.models import Employee, OrgUnit, Position
 
 EMPTY = {"-", "–", "—", "/", "无", "none", "null", "n/a"}  # what people write to say: nothing (not: as it is)
@@ -564,3 +564,26 @@ def unit_paths(units: list[OrgUnit]) -> dict[int, str]:
         by_path[unit.path] = f"{above}/{unit.name}" if above else unit.name
         paths[unit.pk] = by_path[unit.path]
     return paths
+
+
+def template_notes() -> list[str]:
+    """This function will return what stands on the sheet of notes of the template, in the active language."""
+    required = _("required")
+    lines = [
+        _("One row for each person. The first row names the columns, in Chinese or English, in any order."),
+        _("Other columns do no harm; they are named after the check and left out."),
+        "",
+        *(
+            f"{column.column_name}: {label_of(key)}{f' ({required})' if column.required else ''}"
+            for key, column in FIELDS.items()
+        ),
+        "",
+        _("Employee numbers are text: format the column as text before typing, so that 0012 keeps its zeros."),
+        _("Unit: the path from the top or from your own unit down, with / or > between: East/Shanghai/Xuhui branch."),
+        _("A unit or position that is not there yet is made."),
+        _("Days: 2026-01-05, 2026/1/5, 20260105, 2026年1月5日 or a real date of the spreadsheet."),
+        _("An empty cell leaves things as they are; a single - says that there is none."),
+        _("The last day is filled in only for who leaves. Who had left and stands in the file without one comes back."),
+        _("Language: 中文 or English."),
+    ]
+    return [str(line) for line in lines]

@@ -21,7 +21,7 @@ from core.models import Job
 from people.domain.access import Actor
 from people.domain.roster_apply import changed_since, prepare_undo
 from people.domain.roster_check import fingerprint
-from people.models import OrgUnit, RoleGrant, RosterChange, RosterImport, User
+from people.models import Employee, OrgUnit, RoleGrant, RosterChange, RosterImport, User
 
 State = RosterImport.State
 
@@ -134,6 +134,12 @@ def second_people(roster: RosterImport, on: dt.date) -> QuerySet[User]:
         .exclude(pk=roster.uploaded_by_id)
         .distinct()
     )
+
+
+def names_of(ids: set[int]) -> dict[int, str]:
+    """This function will return name and number of some people, as on their cards, by id."""
+    found = Employee.objects.filter(pk__in=ids).values_list("pk", "name", "employee_no")
+    return {pk: f"{name} ({no})" for pk, name, no in found}
 
 
 # --- the steps ------------------------------------------------------------------------------------------------------
