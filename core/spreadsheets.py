@@ -400,10 +400,11 @@ def _merged(sheet) -> dict[int, list[tuple[int, int]]]:
     """Cells merged downwards: first row -> (column, last row). Each row below shows the value of the first."""
     found: dict[int, list[tuple[int, int]]] = {}
     covered = 0
+    first = sheet.start[1] if sheet.start else 0  # the reader leaves out empty columns before the table, not empty rows
     for (top, left), (bottom, _right) in sheet.merged_cell_ranges or []:
         covered += bottom - top
         if bottom > top and covered <= 500_000:
-            found.setdefault(top, []).append((left, bottom))
+            found.setdefault(top, []).append((left - first, bottom))
     return found
 
 
