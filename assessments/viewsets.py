@@ -106,7 +106,7 @@ class QuestionViewSet(SnippetViewSet):
     list_display = [
         "__str__",
         Column("category", label=_("Category"), sort_key="category__slug"),
-        Column("kind", label=_("Kind"), accessor="get_kind_display", sort_key="kind"),
+        Column("kind", label=_("Question kind"), accessor="get_kind_display", sort_key="kind"),
         Column("difficulty", label=_("Difficulty"), accessor="get_difficulty_display", sort_key="difficulty"),
         NumberColumn("in_quizzes", label=_("Quizzes"), accessor="in_quizzes"),
         Column("asked", label=_("Times asked"), accessor=lambda question: asked_words(question.asked)),

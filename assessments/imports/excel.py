@@ -554,7 +554,7 @@ def _compare(row: CheckedRow, before: Question, language: str) -> None:
     tags_before = sorted(tag.name for tag in before.tags.all())
     pairs = [
         (_("category"), str(before.category), str(after.category)),
-        (_("kind"), before.get_kind_display(), after.get_kind_display()),
+        (_("question kind"), before.get_kind_display(), after.get_kind_display()),
         (_("difficulty"), before.get_difficulty_display(), after.get_difficulty_display()),
         (_("question (Chinese)"), old["text"]["zh"], new["text"]["zh"]),
         (_("question (English)"), old["text"]["en"], new["text"]["en"]),

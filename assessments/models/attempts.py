@@ -18,7 +18,7 @@ class Attempt(models.Model):
     """
 
     class State(models.TextChoices):
-        OPEN = "open", _("open")
+        OPEN = "open", _("under way")
         SUBMITTED = "submitted", _("submitted")
         VOIDED = "voided", _("voided")
 

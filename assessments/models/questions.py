@@ -22,7 +22,7 @@ from core.models.jobs import private_storage
 class QuestionCategory(models.Model):
     """A shelf of the bank, from which quizzes draw."""
 
-    name = models.CharField(_("name"), max_length=100)
+    name = models.CharField(_("name of the category"), max_length=100)
     name_en = models.CharField(_("English name"), max_length=100, blank=True)
     slug = models.SlugField(_("short name"), max_length=60, unique=True)
     review_step = models.ForeignKey(
@@ -79,7 +79,7 @@ class Question(WorkflowMixin, DraftStateMixin, LockableMixin, RevisionMixin, Pre
     category = models.ForeignKey(
         QuestionCategory, verbose_name=_("category"), on_delete=models.PROTECT, related_name="questions"
     )
-    kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices, default=Kind.SINGLE)
+    kind = models.CharField(_("question kind"), max_length=12, choices=Kind.choices, default=Kind.SINGLE)
     difficulty = models.CharField(_("difficulty"), max_length=8, choices=Difficulty.choices, default=Difficulty.MEDIUM)
     text_zh = models.TextField(_("question (Chinese)"))
     text_en = models.TextField(_("question (English)"), blank=True)
@@ -95,7 +95,7 @@ class Question(WorkflowMixin, DraftStateMixin, LockableMixin, RevisionMixin, Pre
     panels = [
         FieldRowPanel([FieldPanel("key"), FieldPanel("category")]),
         FieldRowPanel([FieldPanel("kind"), FieldPanel("difficulty")]),
-        MultiFieldPanel([FieldPanel("text_zh"), FieldPanel("text_en")], heading=_("Question")),
+        MultiFieldPanel([FieldPanel("text_zh"), FieldPanel("text_en")], heading=_("Question text")),
         InlinePanel("options", heading=_("Answers"), label=_("Answer")),
         MultiFieldPanel(
             [

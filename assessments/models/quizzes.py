@@ -31,7 +31,7 @@ class Quiz(ClusterableModel):
         ONE = "one", _("one question at a time")
         ALL = "all", _("all questions on one page")
 
-    name = models.CharField(_("name"), max_length=120, unique=True)
+    name = models.CharField(_("name of the quiz"), max_length=120, unique=True)
     pass_mark = models.PositiveSmallIntegerField(
         _("pass mark (%)"), default=80, validators=[MinValueValidator(1), MaxValueValidator(100)]
     )

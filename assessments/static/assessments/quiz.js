@@ -146,7 +146,7 @@ function start() {
     notice("signed-out", false);
     if (response.ok && json?.saved) {
       notice("offline", false);
-      if (kept.get(position) === body) { kept.delete(position); show(position, "saved", json.note || words("Saved", { time: json.at })); }
+      if (kept.get(position) === body) { kept.delete(position); show(position, json.note ? "noted" : "saved", json.note || words("Saved", { time: json.at })); }
       if (json.seconds_left !== null) clock.set(json.seconds_left);
       return "done";
     }
@@ -186,6 +186,7 @@ function start() {
         root.querySelector("[data-signed-out]:not([hidden]), [data-offline]:not([hidden])")?.scrollIntoView({ block: "center" });
         return;
       }
+      await new Promise((next) => setTimeout(next)); // the browser ignores a second submission inside the first one's event
       leaving = true;
       delete one.dataset.sent; // site.js lets a form go once; this is that once
       if (submitter) one.requestSubmit(submitter); else one.submit();
