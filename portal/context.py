@@ -1,5 +1,65 @@
-"""What every page knows: which parts of the site the person may open."""
+"""What every page knows: which parts of the site the person may open, and how many notices are unread."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+from django.utils import translation
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
+
+from core.models import Notice
+from people.domain.access import Actor, actor_of
+from portal.dashboards import catalogue_page
+
+CMS = "/cms/"
 
 
-def navigation(request):
-    return {}
+def navigation(request) -> dict:
+    """The main areas for this person and the number of unread notices: asked only by pages that show them, once."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or request.path_info.startswith(CMS):
+        return {}
+    return {
+        "navigation": SimpleLazyObject(lambda: _once(request, "_navigation", lambda: _items(request))),
+        # A function: templates call it, and it gives a plain number, which plural forms need.
+        "notice_count": lambda: _once(request, "_notice_count", lambda: _unread(user)),
+    }
+
+
+def _once(request, name: str, make):
+    if not hasattr(request, name):
+        setattr(request, name, make())
+    return getattr(request, name)
+
+
+def _unread(user) -> int:
+    return Notice.objects.filter(user=user, read_at=None).count()
+
+
+def _items(request) -> list[dict]:
+    items = items_for(actor_of(request))
+    catalogue = catalogue_page(translation.get_language())
+    if catalogue and (url := catalogue.get_url(request)):
+        items.append({"url": url, "label": _("Courses"), "icon": "book"})
+    here = request.path_info
+    for item in items:
+        also = item.get("also", ())
+        item["active"] = here == item["url"] or here.startswith((item["url"], *also))
+    return items
+
+
+def items_for(actor: Actor) -> list[dict]:
+    """The areas of a person's roles, the most needed first."""
+    items: list[dict] = []
+    if actor.employee is not None:
+        own = ("/learn/", "/quiz/", "/attempts/", "/certificates/")
+        items.append({"url": reverse("portal:my_month"), "label": _("My month"), "icon": "month", "also": own})
+    if actor.is_manager:
+        items.append({"url": reverse("portal:my_team"), "label": _("My team"), "icon": "team"})
+    if actor.may("PM-I05"):
+        items.append({"url": reverse("portal:hr_desk"), "label": _("HR desk"), "icon": "desk", "also": ("/units/",)})
+    if actor.may("PM-C03"):
+        items.append({"url": reverse("wagtailadmin_home"), "label": _("Edit content"), "icon": "edit"})
+    if actor.may("PM-P12"):
+        items.append({"url": reverse("people:roles"), "label": _("Administration"), "icon": "user"})
+    return items

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from wagtail.models import Locale, Page, Site
 
-from assessments.models import Question, QuestionCategory, Quiz
-from certificates.models import CertificateDesign
+
 from courses.domain.authoring import setup_authoring
 from courses.models import CourseCataloguePage
-from people.domain.roles import AUTHORS_GROUP
 from portal.models import HomePage
 
 CHINESE, ENGLISH = "zh-hans", "en"
@@ -37,16 +34,14 @@ HOME = {
 }
 CATALOGUE = {CHINESE: ("课程", "courses"), ENGLISH: ("Courses", "courses")}
 
-# What authors keep besides pages: the question bank, quizzes and certificate designs (TRUST PM-Q02, PM-K05).
-AUTHORED = (Question, QuestionCategory, Quiz, CertificateDesign)
-
 
 @transaction.atomic
 def set_up_house() -> Site:
     """This function will make what every installation needs before its first author signs in; safe to call again.
 
     Both languages, the site, a home page and a catalogue in each language (translations of each other), the authors'
-    groups with their permissions. What exists is left as it is; Wagtail's own welcome page goes.
+    groups, their permissions on pages, the question bank and the certificate designs, and the moderation workflow. What
+    exists is left as it is; Wagtail's own welcome page goes.
     """
     for code in (CHINESE, ENGLISH):
         Locale.objects.get_or_create(language_code=code)
@@ -59,7 +54,6 @@ def set_up_house() -> Site:
         lambda code: Page.objects.get(pk=homes[code].pk),
     )
     setup_authoring()
-    _allow_authored()
     return site
 
 
@@ -93,13 +87,3 @@ def _remove_welcome_page() -> None:
     for page in Page.objects.filter(depth=2):
         if page.specific_class is Page and not page.get_children().exists():
             page.delete()
-
-
-def _allow_authored() -> None:
-    authors = Group.objects.get_or_create(name=AUTHORS_GROUP)[0]
-    wanted = Permission.objects.none()
-    for model in AUTHORED:
-        wanted |= Permission.objects.filter(
-            content_type__app_label=model._meta.app_label, content_type__model=model._meta.model_name
-        )
-    authors.permissions.add(*wanted)

@@ -1,4 +1,15 @@
-from django.urls import path  # noqa: F401
+from django.urls import path
+
+from portal import views
 
 app_name = "portal"
-urlpatterns = []
+urlpatterns = [
+    path("", views.start, name="start"),
+    path("my/", views.my_month, name="my_month"),
+    path("team/", views.my_team, name="my_team"),
+    path("hr/", views.hr_desk, name="hr_desk"),
+    path("hr/people/", views.hr_people, name="hr_people"),
+    path("people/<int:employee_id>/", views.person, name="person"),
+    path("search/", views.search, name="search"),
+    path("notices/", views.notices, name="notices"),
+]

@@ -7,6 +7,8 @@ import math
 import random
 from dataclasses import dataclass, field
 
+from django.utils import timezone
+
 from assessments import shapes
 from assessments.domain.drawing import Drawn
 from assessments.models import QuestionVersion
@@ -70,7 +72,8 @@ def _given_up(rng: random.Random, lessons: int, opens_at: dt.datetime, due_at: d
 
 def _working_hour(rng: random.Random, moment: dt.datetime, first: dt.datetime, last: dt.datetime) -> dt.datetime:
     """The same day between 8:40 and 20:30, inside the window."""
-    moved = moment.replace(hour=8, minute=40, second=0, microsecond=0) + dt.timedelta(seconds=rng.randint(0, 42_600))
+    morning = timezone.localtime(moment).replace(hour=8, minute=40, second=0, microsecond=0)
+    moved = morning + dt.timedelta(seconds=rng.randint(0, 42_600))
     return min(max(moved, first + dt.timedelta(hours=1)), last - dt.timedelta(minutes=rng.randint(1, 240)))
 
 

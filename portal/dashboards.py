@@ -1,0 +1,420 @@
+"""What the pages of several subjects show: each function composes the domains below and says how many queries it takes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
+from django.urls import reverse
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from wagtail.models import Page
+
+from assessments.domain.queries import visible_attempts
+from assessments.models import Attempt
+from certificates.domain.queries import certificates_of, state_of
+from certificates.models import Certificate
+from core.models import Notice
+from core.periods import Month
+from core.search import han_query
+from courses.domain.queries import (
+    Figures,
+    TeamRow,
+    UnitFigures,
+    duties_of,
+    figures_of_units,
+    month_enrolments,
+    people_figures,
+    person_enrolments,
+    person_months,
+    with_last_activity,
+)
+from courses.models import CourseCataloguePage, CoursePage, CourseRun, Enrolment, PlanLine, RunStep
+from people.domain.access import Actor, visible_employees, visible_units
+from people.domain.queries import waiting_for_sign_in
+from people.domain.roster import visible_rosters
+from people.models import Employee, OrgUnit, Placement, RosterImport
+from portal.models import NewsPage
+
+_State = Enrolment.State
+
+
+# --- news -----------------------------------------------------------------------------------------------------------
+def latest_news(language: str, number: int) -> QuerySet[NewsPage]:
+    """The newest pieces of news in a language."""
+    return NewsPage.objects.live().filter(locale__language_code=language).order_by("-published_on", "-pk")[:number]
+
+
+# --- a team ---------------------------------------------------------------------------------------------------------
+DIRECT, ALL = "direct", "all"
+NEEDED, DONE, EXCUSED = "needed", "done", "excused"
+
+_UNFINISHED = Q(state__in=[_State.ASSIGNED, _State.IN_PROGRESS])
+_SHOWN = {
+    NEEDED: _UNFINISHED,
+    DONE: Q(state=_State.COMPLETED),
+    EXCUSED: Q(state__in=[_State.EXEMPT, _State.WITHDRAWN]),
+}
+
+
+def team_of(actor: Actor, level: str) -> QuerySet[Employee]:
+    """The people who report to the actor, directly or at any depth, through the door (PM-T05, letter T)."""
+    people = visible_employees(actor, "PM-T05")
+    if actor.employee is None:
+        return people.none()
+    return people.reporting_to(actor.employee) if level == ALL else people.filter(manager=actor.employee)
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team's month in figures: now, the month before, and how many people decide it."""
+
+    now: Figures
+    before: Figures
+    deciding: int
+
+    @property
+    def change(self) -> str | None:
+        return UnitFigures(unit=None, now=self.now, before=self.before).change
+
+
+def team_figures(people: QuerySet[Employee], month: Month) -> Team:
+    """The figures of a team. Six queries."""
+    missing = month_enrolments(people=people, month=month).filter(_UNFINISHED).order_by()
+    return Team(
+        now=people_figures(people=people, month=month),
+        before=people_figures(people=people, month=month.previous),
+        deciding=missing.aggregate(people=Count("employee", distinct=True))["people"],
+    )
+
+
+def team_duties(people: QuerySet[Employee], month: Month, shown: str, at: dt.datetime) -> QuerySet[Enrolment]:
+    """The duties of a team, sorted by what is needed: overdue first, then the least far; done ones by the newest."""
+    found = month_enrolments(people=people, month=month).filter(_SHOWN[shown])
+    found = found.exclude(run__state=CourseRun.State.PLANNED).select_related("certificate", "employee__unit")
+    if shown == DONE:
+        return found.order_by("-completed_at", "pk")
+    if shown == EXCUSED:
+        return found.order_by("employee__employee_no", "pk")
+    overdue = Case(When(due_at__lt=at, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return found.annotate(urgency=overdue).order_by("urgency", "due_at", "steps_done", "employee__employee_no", "pk")
+
+
+def team_rows(enrolments: Iterable[Enrolment], at: dt.datetime) -> list[TeamRow]:
+    """The rows of one page of a team's list. Two queries."""
+    enrolments = list(enrolments)
+    totals = dict(
+        RunStep.objects.filter(run__in={one.run_id for one in enrolments}, required=True)
+        .order_by()
+        .values_list("run_id")
+        .annotate(number=Count("pk"))
+    )
+    last_done = dict(
+        with_last_activity(Enrolment.objects.filter(pk__in=[one.pk for one in enrolments]))
+        .order_by()
+        .values_list("pk", "last_done_at")
+    )
+    return [
+        TeamRow(
+            enrolment=one,
+            steps_total=totals.get(one.run_id, 0),
+            last_done_at=last_done.get(one.pk),
+            is_overdue=one.is_overdue(at),
+        )
+        for one in enrolments
+    ]
+
+
+# --- the HR desk ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Matter:
+    """Something that waits for HR: what it is, how many, and where it is settled (empty: not by this person)."""
+
+    title: str
+    text: str
+    count: int
+    url: str
+    icon: str
+
+
+def desk_units(actor: Actor) -> list[OrgUnit]:
+    """The topmost units whose figures the actor sees on the desk: those of the HR role, or the roots. One query."""
+    if "AUD" in actor.roles:
+        return list(OrgUnit.objects.filter(depth=1))
+    return actor.units("HRU")
+
+
+class DeskRow:
+    """One row of the completion table, in the form of courses/_completion_rows.html."""
+
+    def __init__(self, figures: UnitFigures, *, own: bool = False):
+        self.unit, self.now, self.change = figures.unit, figures.now, figures.change
+        self.depth, self.own, self.hidden = 1, own, False
+        self.has_children = figures.unit.numchild > 0 and not own
+
+
+def unit_rows(unit: OrgUnit, month: Month) -> tuple[UnitFigures, list[DeskRow]]:
+    """A unit's figures, and a row for what counts in the unit itself and for each unit right below. Two queries."""
+    below = list(OrgUnit.objects.filter(path__startswith=unit.path, depth=unit.depth + 1))
+    own, *children = figures_of_units(units=[unit, *below], month=month)
+    now, before = own.now, own.before
+    for child in children:
+        now, before = now - child.now, before - child.before
+    rows = [DeskRow(child) for child in children]
+    if children and now:
+        rows.insert(0, DeskRow(UnitFigures(unit, now, before), own=True))
+    return own, rows
+
+
+def people_without_sign_in(actor: Actor, at: dt.datetime) -> QuerySet[Employee]:
+    """People in the actor's scope who work here and cannot sign in yet."""
+    return waiting_for_sign_in(visible_employees(actor, "PM-T05"), at)
+
+
+def people_without_post(actor: Actor) -> QuerySet[Employee]:
+    """People in scope without a unit, or without a manager where somebody must be (not at the very top)."""
+    found = visible_employees(actor, "PM-T05").filter(state=Employee.State.ACTIVE)
+    return found.filter(Q(unit=None) | (Q(manager=None) & Q(unit__depth__gt=1))).select_related("unit", "position")
+
+
+def lines_to_open(actor: Actor, month: Month) -> QuerySet[PlanLine]:
+    """Plan lines of this or an earlier month, of audiences in the actor's units, whose people are not enrolled yet."""
+    units = visible_units(actor, "PM-I05")
+    return PlanLine.objects.filter(
+        month__lte=month,
+        month__gte=month.previous,
+        opened_at=None,
+        programme__active=True,
+        programme__audience__scope__in=units.order_by().values("pk"),
+    )
+
+
+def imports_waiting(actor: Actor) -> QuerySet[RosterImport]:
+    """Roster files that were read and not applied yet."""
+    waiting = [RosterImport.State.UPLOADED, RosterImport.State.CHECKED, RosterImport.State.AWAITING_SECOND]
+    return visible_rosters(actor).filter(state__in=waiting)
+
+
+def open_matters(actor: Actor, month: Month, at: dt.datetime) -> list[Matter]:
+    """What waits for HR, only what there is. Four queries."""
+    is_hr = "HRU" in actor.roles
+    found = []
+    if number := imports_waiting(actor).count():
+        title = ngettext("%(n)d roster file is waiting", "%(n)d roster files are waiting", number) % {"n": number}
+        text = _("Checked, but not applied yet. Look at the differences, then apply or discard it.")
+        found.append(Matter(title, text, number, reverse("people:roster"), "upload"))
+    if number := lines_to_open(actor, month).count():
+        title = ngettext("%(n)d planned course is not open", "%(n)d planned courses are not open", number) % {"n": number}
+        text = _("Its month has come. Opening it gives the people of the plan their duty.")
+        url = reverse("courses:month", args=[month]) if is_hr else ""
+        found.append(Matter(title, text, number, url, "month"))
+    if number := people_without_sign_in(actor, at).count():
+        title = ngettext("%(n)d person cannot sign in yet", "%(n)d people cannot sign in yet", number) % {"n": number}
+        text = _("They need an invitation: a link by e-mail or on a printed sheet.")
+        found.append(Matter(title, text, number, f"{reverse('portal:hr_people')}?gap=sign-in", "user"))
+    if number := people_without_post(actor).count():
+        title = (
+            ngettext("%(n)d person has no unit or no manager", "%(n)d people have no unit or no manager", number)
+            % {"n": number}
+        )
+        text = _("Nobody sees how they are doing until that is put right.")
+        found.append(Matter(title, text, number, f"{reverse('portal:hr_people')}?gap=post", "unit"))
+    return found
+
+
+# --- a person's record ------------------------------------------------------------------------------------------------
+@dataclass
+class Record:
+    """What of a person's record the reader may see; a part that may not be seen is None."""
+
+    months: list | None = None
+    duties: list | None = None
+    attempts: list[Attempt] | None = None
+    certificates: list | None = None
+    placements: list[Placement] | None = None
+    leaves: list | None = None
+    events: list[dict] = field(default_factory=list)
+
+
+def person_record(actor: Actor, employee: Employee, allowed: frozenset[str], at: dt.datetime) -> Record:
+    """A person's record as far as the reader may see it (rows_on). Ten queries at most."""
+    record = Record()
+    today = timezone.localdate(at)
+    if "PM-T05" in allowed:
+        record.months = _years(person_months(employee=employee, last=Month.of(today), months=24, at=at))
+        record.placements = list(
+            Placement.objects.filter(employee=employee)
+            .select_related("unit", "position", "manager")
+            .order_by("-starts_on")
+        )
+    if "PM-P05" in allowed or (actor.employee and actor.employee.pk == employee.pk):
+        record.leaves = list(employee.leaves.order_by("-starts_on"))
+    if "PM-T01" in allowed:
+        record.duties = duties_of(
+            person_enrolments(employee=employee).exclude(run__state=CourseRun.State.PLANNED), at=at
+        )
+    if "PM-Q06" in allowed:
+        record.attempts = list(
+            visible_attempts(actor, "PM-Q06")
+            .filter(enrolment__employee=employee, state=Attempt.State.SUBMITTED)
+            .select_related("enrolment__run__course", "step")
+            .order_by("-submitted_at")
+        )
+    if "PM-K01" in allowed:
+        record.certificates = [
+            {"certificate": one, "state": state_of(one, on=today)} for one in certificates_of(employee)
+        ]
+    record.events = _timeline(employee, record)
+    return record
+
+
+def _years(cells: list) -> list[tuple[int, list]]:
+    """The months by year, the newest year first, each with its twelve places (None where there is no cell)."""
+    years: dict[int, list] = {}
+    for cell in cells:
+        years.setdefault(cell.month.year, [None] * 12)[cell.month.month - 1] = cell
+    found = sorted(years.items(), reverse=True)
+    return [(year, row) for year, row in found if any(cell and (cell.assigned or cell.exempt) for cell in row)]
+
+
+def _timeline(employee: Employee, record: Record) -> list[dict]:
+    """Everything that happened, newest first, in the form of the timeline component."""
+    events: list[dict] = []
+    for one in record.placements or []:
+        first = record.placements[-1] is one
+        words = {"unit": one.unit.label, "position": one.position.label if one.position else "–"}
+        events.append(
+            {
+                "at": one.starts_on,
+                "title": _("Began as %(position)s at %(unit)s") % words
+                if first
+                else _("Moved: %(position)s at %(unit)s") % words,
+                "who": _("Manager: %(name)s") % {"name": one.manager.label} if one.manager else "",
+            }
+        )
+    for one in record.leaves or []:
+        events.append(
+            {
+                "at": one.starts_on,
+                "title": _("On leave until %(day)s") % {"day": _day(one.ends_on)},
+                "text": one.reason,
+            }
+        )
+    passing = {one.enrolment_id: one for one in record.attempts or [] if one.passed}
+    told = set()
+    for duty in record.duties or []:
+        if not duty.is_done:
+            continue
+        enrolment, attempt = duty.enrolment, passing.get(duty.enrolment.pk)
+        words = [enrolment.run.month.label, _("in time") if enrolment.on_time else _("late, but done")]
+        if attempt:
+            words.append(_("quiz %(percent)s") % {"percent": _percent(attempt.percent)})
+            told.add(attempt.pk)
+        if enrolment.certificate and record.certificates is not None:
+            words.append(_("certificate no. %(number)s") % {"number": enrolment.certificate.number})
+            told.add(enrolment.certificate.number)
+        events.append(
+            {
+                "at": enrolment.completed_at,
+                "title": _("Completed “%(course)s”") % {"course": duty.course.title},
+                "text": " · ".join(words),
+                "kind": "done" if enrolment.on_time else "late",
+                "url": _address("certificates:detail", enrolment.certificate_id)
+                if enrolment.certificate and record.certificates is not None
+                else "",
+            }
+        )
+    for attempt in record.attempts or []:
+        if attempt.pk in told:
+            continue
+        words = {"percent": _percent(attempt.percent), "course": attempt.enrolment.run.course.title}
+        title = (
+            _("Quiz passed with %(percent)s: “%(course)s”")
+            if attempt.passed
+            else _("Quiz not passed yet, %(percent)s: “%(course)s”")
+        )
+        events.append(
+            {
+                "at": attempt.submitted_at,
+                "title": title % words,
+                "kind": "done" if attempt.passed else "neutral",
+                "url": _address("assessments:result", attempt.pk),
+            }
+        )
+    for row in record.certificates or []:
+        certificate: Certificate = row["certificate"]
+        if certificate.number not in told:
+            events.append(
+                {
+                    "at": certificate.issued_at,
+                    "title": _("Certificate no. %(number)s") % {"number": certificate.number},
+                    "text": certificate.subject,
+                    "kind": "honour",
+                    "url": _address("certificates:detail", certificate.pk),
+                }
+            )
+    if employee.left_on and record.placements is not None:
+        events.append({"at": employee.left_on, "title": _("Left the company"), "kind": "neutral"})
+    return sorted(events, key=lambda event: _moment(event["at"]), reverse=True)
+
+
+def _moment(at: dt.date | dt.datetime) -> dt.datetime:
+    """A date counts as its first second, so that what happened on the day comes above it."""
+    if isinstance(at, dt.datetime):
+        return at
+    return timezone.make_aware(dt.datetime.combine(at, dt.time.min))
+
+
+def _day(day: dt.date) -> str:
+    return formats.date_format(day, "DATE_FORMAT")
+
+
+def _percent(percent) -> str:
+    return f"{percent.normalize():f} %" if percent is not None else "–"
+
+
+def _address(name: str, *args) -> str:
+    return reverse(name, args=args)
+
+
+# --- search -----------------------------------------------------------------------------------------------------------
+MOST_COURSES = 12
+
+
+def search_courses(text: str, language: str) -> list[CoursePage]:
+    """Courses whose words fit, one page each: in the reader's language where there is one. Two queries."""
+    query = han_query(text)[:200]
+    if not query:
+        return []
+    hits = CoursePage.objects.live().select_related("locale", "picture").search(query, operator="and")[:40]
+    found: dict = {}
+    for page in hits:
+        kept = found.get(page.translation_key)
+        if kept is None or page.locale.language_code == language:
+            found[page.translation_key] = page
+    strangers = [key for key, page in found.items() if page.locale.language_code != language]
+    if strangers:
+        own = CoursePage.objects.live().filter(translation_key__in=strangers, locale__language_code=language)
+        found.update({page.translation_key: page for page in own.select_related("locale", "picture")})
+    return list(found.values())[:MOST_COURSES]
+
+
+# --- notices ----------------------------------------------------------------------------------------------------------
+def notices_of(user) -> QuerySet[Notice]:
+    return Notice.objects.filter(user=user)
+
+
+def mark_read(*, user, at: dt.datetime, notice_id: int | None = None) -> int:
+    """This function will mark one notice of a user, or all, as read and return how many were unread."""
+    unread = notices_of(user).filter(read_at=None)
+    if notice_id is not None:
+        unread = unread.filter(pk=notice_id)
+    return unread.update(read_at=at)
+
+
+def catalogue_page(language: str) -> Page | None:
+    """The list of courses in a language."""
+    return CourseCataloguePage.objects.live().filter(locale__language_code=language).order_by("path").first()
