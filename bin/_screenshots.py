@@ -1,0 +1,332 @@
+"""The pictures of bin/screenshots: signs in as each part of the demo and looks at its pages."""
+
+# ruff: noqa: S607, T201
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # the browser's own loop runs beside our queries
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.urls import reverse  # noqa: E402
+from django.utils import timezone  # noqa: E402
+from PIL import Image  # noqa: E402
+from playwright.sync_api import Page, sync_playwright  # noqa: E402
+
+from assessments.models import Attempt, Question, Quiz  # noqa: E402
+from certificates.models import Certificate, CertificateDesign  # noqa: E402
+from core.periods import Month  # noqa: E402
+from courses.models import Audience, CoursePage, Enrolment, LessonPage, Programme  # noqa: E402
+from people.models import Employee, RosterImport  # noqa: E402
+from portal.demo.builder import PASSPHRASE  # noqa: E402
+from portal.demo.company import ADMIN, AUDITOR, AUTHOR, CAST_NUMBERS, EMPLOYEE, HR, MANAGER  # noqa: E402
+
+ADDRESS = os.environ["SITE_URL"]
+PHONE, DESK = 390, 1440
+LANGUAGES = ("zh-hans", "en")
+NOBODY = "nobody"
+LARGEST = 120_000  # bytes of a picture in the repository
+
+
+class Stage:
+    """What the pictures show: the ids of the demo's rows, looked up once."""
+
+    def __init__(self):
+        self.today = timezone.localdate()
+        self.month = Month.of(self.today)
+        self.people = {part: Employee.objects.get(employee_no=number) for part, number in CAST_NUMBERS.items()}
+        me = self.people[EMPLOYEE]
+        mine = Enrolment.objects.filter(employee=me).select_related("run").order_by("-run__month", "pk")
+        self.current = mine.filter(state__in=("assigned", "in_progress")).first() or mine.first()
+        steps = list(self.current.run.steps.select_related("step").order_by("position"))
+        self.lessons = [one.step for one in steps if one.step.kind == "courses.lessonpage"]
+        self.quiz = next((one.step for one in steps if one.step.kind != "courses.lessonpage"), None)
+        done = mine.filter(state="completed").first()
+        self.done = done or self.current
+        self.certificate = Certificate.objects.filter(employee=me, revoked_at=None).order_by("-issued_at").first()
+        self.attempt = Attempt.objects.filter(enrolment__employee=me).exclude(submitted_at=None).order_by("-pk").first()
+        self.unit = me.unit
+        self.city = me.unit.get_parent()
+        self.group = me.unit.get_root()
+        self.run = self.current.run
+        self.roster = RosterImport.objects.order_by("-pk").first()
+
+
+def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
+    """(file name, address) of the pages that each part may open."""
+    month = str(stage.month)
+    me = stage.people[EMPLOYEE]
+
+    def page(name: str, view: str, *args) -> list[tuple[str, str]]:
+        return [] if None in args else [(name, reverse(view, args=args))]
+
+    pk = lambda row: row.pk if row else None  # noqa: E731
+    for_all = [
+        *page("my-month", "portal:my_month"),
+        *page("account", "people:account"),
+        *page("notices", "portal:notices"),
+        *page("my-certificates", "certificates:mine"),
+        *page("search", "portal:search"),
+    ]
+    lists = [
+        ("search-found", f"{reverse('portal:search')}?q={stage.people[MANAGER].name[:1]}"),
+        *page("person", "portal:person", me.pk),
+        *page("print", "certificates:print"),
+    ]
+    hr = [
+        *page("hr-desk", "portal:hr_desk"),
+        *page("hr-people", "portal:hr_people"),
+        *page("roster", "people:roster"),
+        *page("roster-detail", "people:roster_detail", pk(stage.roster)),
+        *page("invitations", "people:invitations"),
+        *page("units", "people:units"),
+        *page("unit", "people:unit", stage.unit.pk),
+        *page("edit-person", "people:edit", me.pk),
+        *page("move-person", "people:move", me.pk),
+        *page("leave-of-person", "people:leave", me.pk),
+        *page("sign-in-of-person", "people:person_sign_in", me.pk),
+        *page("months", "courses:months"),
+        *page("month", "courses:month", month),
+        *page("plan", "courses:plan"),
+        *page("programmes", "courses:programmes"),
+        *page("programme", "courses:programme", pk(Programme.objects.first())),
+        *page("audiences", "courses:audiences"),
+        *page("audience", "courses:audience", pk(Audience.objects.first())),
+        *page("completion", "courses:completion"),
+        *page("completion-unit", "courses:completion_unit", month, stage.city.pk),
+        *page("completion-names", "courses:completion_names", month, stage.unit.pk),
+        *page("exempt", "courses:exempt", stage.current.pk),
+        *page("extend", "courses:extend", stage.current.pk),
+        *page("withdraw", "courses:withdraw", stage.current.pk),
+    ]
+    course = CoursePage.objects.filter(locale__language_code="zh-hans", live=True).first()
+    lesson = LessonPage.objects.filter(locale__language_code="zh-hans", live=True).first()
+    authoring = [
+        ("cms", "/cms/"),
+        *([("cms-tree", f"/cms/pages/{course.pk}/")] if course else []),
+        *([("cms-lesson", f"/cms/pages/{lesson.pk}/edit/")] if lesson else []),
+        *_wagtail(Question),
+        *_wagtail(Quiz),
+        *_wagtail(CertificateDesign),
+    ]
+    return {
+        NOBODY: [
+            ("home", "/"),
+            ("sign-in", reverse("people:sign_in")),
+            ("verify-form", reverse("certificates:verify_form")),
+            *page("verify", "certificates:verify", stage.certificate and stage.certificate.code),
+            ("not-found", "/no-such-page/"),
+        ],
+        EMPLOYEE: [
+            *for_all,
+            *page("overview", "courses:overview", stage.current.pk),
+            *[(f"lesson-{n}", reverse("courses:lesson", args=(stage.current.pk, one.pk))) for n, one in enumerate(stage.lessons[:2], 1)],
+            *page("quiz", "assessments:quiz", stage.current.pk, pk(stage.quiz)),
+            *page("result", "assessments:result", pk(stage.attempt)),
+            *page("certificate", "certificates:detail", pk(stage.certificate)),
+            *page("course-done", "courses:overview", stage.done.pk),
+            *page("person-me", "portal:person", me.pk),
+        ],
+        MANAGER: [*for_all[:1], *page("my-team", "portal:my_team"), *lists, *page("extend", "courses:extend", stage.current.pk)],
+        HR: [*for_all[:1], *hr, *lists],
+        AUDITOR: [
+            *for_all[:1],
+            *page("completion", "courses:completion"),
+            *page("roster", "people:roster"),
+            *page("roles", "people:roles"),
+            *lists,
+        ],
+        AUTHOR: [*for_all[:1], *authoring],
+        ADMIN: [*for_all[:1], *page("roles", "people:roles"), *page("sign-in-of-person", "people:person_sign_in", me.pk)],
+    }  # fmt: skip
+
+
+def _wagtail(model) -> list[tuple[str, str]]:
+    from wagtail.admin.admin_url_finder import ModelAdminURLFinder, finder_classes
+
+    row = model.objects.first()
+    finder = finder_classes.get(model)
+    if row is None or finder is None:
+        return []
+    url = (finder if isinstance(finder, type) else ModelAdminURLFinder)(None).construct_edit_url(row)
+    return [(f"cms-{model._meta.model_name}", url)] if url else []
+
+
+# --- the browser ------------------------------------------------------------------------------------------------------
+
+
+class Camera:
+    def __init__(self, browser):
+        self.browser = browser
+        self.kept: dict[str, dict] = {}  # the cookies of each part
+
+    def open(self, part: str, width: int, language: str, scale: float = 1) -> Page:
+        context = self.browser.new_context(
+            viewport={"width": width, "height": 844 if width == PHONE else 900},
+            device_scale_factor=scale,
+            has_touch=width == PHONE,
+            is_mobile=width == PHONE,
+            locale="zh-CN" if language == "zh-hans" else "en-GB",
+            timezone_id="Asia/Shanghai",
+            reduced_motion="reduce",
+            storage_state=self.kept.get(part),
+        )
+        page = context.new_page()
+        if part != NOBODY and part not in self.kept:
+            page.goto(f"{ADDRESS}{reverse('people:sign_in')}")
+            page.fill("input[name=username]", CAST_NUMBERS[part])
+            page.fill("input[name=password]", PASSPHRASE)
+            page.press("input[name=password]", "Enter")
+            page.wait_for_url(lambda url: "/sign-in/" not in url)
+            self.kept[part] = context.storage_state()
+        self._speak(page, language)
+        return page
+
+    @staticmethod
+    def _speak(page: Page, language: str) -> None:
+        """As the language switch does: one POST, remembered by the browser and by the user."""
+        page.goto(f"{ADDRESS}{reverse('people:account')}")
+        token = page.locator("input[name=csrfmiddlewaretoken]").first.input_value()
+        page.request.post(
+            f"{ADDRESS}{reverse('people:set_language')}",
+            form={"language": language, "next": "/", "csrfmiddlewaretoken": token},
+            headers={"Referer": ADDRESS},
+        )
+
+    @staticmethod
+    def look(page: Page, address: str) -> int:
+        """Open a page, let it settle, and return its status."""
+        answer = page.goto(f"{ADDRESS}{address}", wait_until="load")
+        page.wait_for_timeout(250)
+        return answer.status if answer else 0
+
+
+def every_page(camera: Camera, stage: Stage, only: list[str]) -> int:
+    """Every page as every part, at both widths, in both languages, into var/screenshots/. Returns how many failed."""
+    folder = ROOT / "var" / "screenshots"
+    failed = 0
+    for part, pages in addresses(stage).items():
+        if only and part not in only:
+            continue
+        for language in LANGUAGES:
+            for width in (PHONE, DESK):
+                page = camera.open(part, width, language)
+                problems: list[str] = []
+                page.on("pageerror", lambda error, problems=problems: problems.append(str(error)))
+                page.on(
+                    "console",
+                    lambda message, problems=problems: message.type == "error" and problems.append(message.text),
+                )
+                for name, address in pages:
+                    problems.clear()
+                    status = camera.look(page, address)
+                    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                    file = folder / f"{part}-{name}-{width}-{language[:2]}.png"
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    page.screenshot(path=file, full_page=True)
+                    bad = status >= 400 and name != "not-found"
+                    failed += bad
+                    if bad or wide > 0 or (problems and name != "not-found"):
+                        print(
+                            f"{part} {address} {width} {language}: {status}, {wide} px too wide, {problems[:2]}",
+                            flush=True,
+                        )
+                page.context.close()
+    print(f"The pictures are in {folder.relative_to(ROOT)}.")
+    return failed
+
+
+# --- the README's set -------------------------------------------------------------------------------------------------
+
+
+def readme_set(camera: Camera, stage: Stage) -> None:
+    folder = ROOT / "docs" / "screenshots"
+    folder.mkdir(exist_ok=True)
+    month = str(stage.month)
+    current, lesson = stage.current.pk, stage.lessons[min(1, len(stage.lessons) - 1)]
+    for name, part, width, language, address in (
+        ("my-month", EMPLOYEE, PHONE, "zh-hans", reverse("portal:my_month")),
+        ("lesson", EMPLOYEE, PHONE, "en", reverse("courses:lesson", args=(current, lesson.pk))),
+        ("my-team", MANAGER, DESK, "zh-hans", reverse("portal:my_team")),
+        ("completion", HR, DESK, "en", reverse("courses:completion_unit", args=(month, stage.group.pk))),
+        ("hr-desk", HR, DESK, "zh-hans", reverse("portal:hr_desk")),
+    ):
+        page = camera.open(part, width, language, scale=2 if width == PHONE else 1)
+        camera.look(page, address)
+        keep(folder / f"{name}.webp", page.screenshot(), 620 if width == PHONE else 1200)
+        page.context.close()
+    page = camera.open(EMPLOYEE, PHONE, "zh-hans", scale=2)
+    quiz(camera, page, stage)
+    keep(folder / "quiz.webp", page.screenshot(), 620)
+    page.context.close()
+    if stage.certificate:
+        keep(folder / "certificate.webp", certificate(stage.certificate), 1100)
+
+
+def quiz(camera: Camera, page: Page, stage: Stage) -> None:
+    """Begin the quiz of the present course, or look at one that is open, and answer the first question."""
+    open_one = Attempt.objects.filter(enrolment__employee=stage.people[EMPLOYEE], submitted_at=None).first()
+    if open_one:
+        camera.look(page, reverse("assessments:attempt", args=(open_one.pk,)))
+    else:
+        camera.look(page, reverse("assessments:quiz", args=(stage.current.pk, stage.quiz.pk)))
+        page.locator("main form[method=post] button").first.click()
+        page.wait_for_url("**/attempts/**")
+    choice = page.locator("main input[type=radio], main input[type=checkbox]")
+    if choice.count():
+        choice.first.check(force=True)
+        page.wait_for_timeout(900)
+
+
+def certificate(one: Certificate) -> bytes:
+    from certificates.domain.rendering import certificate_pdf
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "in.pdf").write_bytes(certificate_pdf(one))
+        subprocess.run(["pdftoppm", "-r", "110", "-png", "-singlefile", "in.pdf", "out"], cwd=folder, check=True)
+        return (Path(folder) / "out.png").read_bytes()
+
+
+def keep(file: Path, png: bytes, width: int) -> None:
+    """Save a picture as WebP, no wider than that and small enough for the repository."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    if picture.width > width:
+        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+    for quality in (86, 80, 72, 64, 56, 48, 40):
+        out = io.BytesIO()
+        picture.save(out, "WEBP", quality=quality, method=6)
+        if out.tell() < LARGEST:
+            break
+    file.write_bytes(out.getvalue())
+    print(f"{file.relative_to(ROOT)}: {picture.width} x {picture.height}, {out.tell() // 1000} kB")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every page as every role")
+    parser.add_argument("--only", nargs="*", default=[], help="with --all: only these parts (employee, hr …)")
+    given = parser.parse_args()
+    stage = Stage()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=["--no-sandbox"])
+        camera = Camera(browser)
+        failed = every_page(camera, stage, given.only) if given.all else 0
+        if not given.only:
+            readme_set(camera, stage)
+        browser.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
