@@ -109,9 +109,15 @@ class CheckRoster(JobKind):
         self._drop(job)
         roster = _roster_of(job)
         try:
-            file = open_roster(roster.file.open("rb"))
+            source = roster.file.open("rb").file
         except OSError as error:
             raise RosterProblem("file_gone") from error
+        try:
+            file = open_roster(source)
+        except BaseException:
+            source.close()
+            raise
+        file.table.close.callback(source.close)
         roster.sheet = file.sheet.name[:100]
         reading = _Reading(job.lease, file, file.rows(), Check(roster, today=timezone.localdate()))
         self.readings[job.pk] = reading
@@ -128,7 +134,6 @@ class CheckRoster(JobKind):
         reading = self.readings.pop(job.pk, None)
         if reading:
             reading.file.table.close.close()
-            reading.check.roster.file.close()
 
     def _unreadable(self, job: Job, error: Unreadable | RosterProblem) -> int:
         self._drop(job)
