@@ -3,6 +3,7 @@
 // parts of a form that are added later and in dialogs.
 (function () {
   function start(mark) {
+    if (!mark.isConnected) return; // seen before, as part of what was added around it
     const { cmsStart, cmsCall, cmsId, cmsOptions } = mark.dataset;
     const name = cmsStart || cmsCall;
     if (!/^[A-Za-z]+$/.test(name) || typeof window[name] !== "function") return;
