@@ -25,9 +25,8 @@ from wagtail.models import (
 )
 from wagtail.snippets.models import get_snippet_models
 
-from people.domain.roles import AUTHORS_GROUP
+from people.domain.roles import AUTHORS_GROUP, MODERATORS_GROUP
 
-MODERATORS_GROUP = "Content moderators"
 WORKFLOW = "Moderation"
 LANGUAGES = ("zh-hans", "en")
 

@@ -94,6 +94,7 @@ _GRANTS = {
     RoleGrant.Role.PAY_MAKER: "PMK",
     RoleGrant.Role.PAY_CHECKER: "PCK",
     RoleGrant.Role.AUTHOR: "AUTH",
+    RoleGrant.Role.MODERATOR: "AUTH",
     RoleGrant.Role.AUDITOR: "AUD",
     RoleGrant.Role.ADMIN: "ADM",
 }

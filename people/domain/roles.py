@@ -17,8 +17,9 @@ from people.models import OrgUnit, RoleGrant, User
 Role = RoleGrant.Role
 OF_A_UNIT = frozenset({Role.HR, Role.PAY_MAKER, Role.PAY_CHECKER})
 
-# Wagtail asks its own groups who may open the content admin; this one follows the author role.
-AUTHORS_GROUP = "Content authors"
+# Wagtail asks its own groups who may do what in the content admin; these follow the roles.
+AUTHORS_GROUP, MODERATORS_GROUP = "Content authors", "Content moderators"
+GROUP_OF = {Role.AUTHOR: AUTHORS_GROUP, Role.MODERATOR: MODERATORS_GROUP}
 
 
 class OwnRole(Exception):
@@ -34,7 +35,7 @@ class UnitMissing(Exception):
 
 
 class UnitNotMeant(Exception):
-    """Authors, auditors and administrators act for the whole house: no unit belongs to the role."""
+    """Authors, moderators, auditors and administrators act for the whole house: no unit belongs to the role."""
 
 
 class AlreadyOver(Exception):
@@ -75,8 +76,8 @@ def grant_role(
     """This function will give a role from today on, for a unit and all below it, until a last day if one is said.
 
     ``by`` is an administrator and not the person; None is the house itself (the command line). Ends the person's
-    sessions, so that the role is there at the next sign-in and not in the middle of a page; keeps Wagtail's author
-    group in step; one event on the chain ``roles``. Raises OwnRole, NotAdministrator, UnitMissing, UnitNotMeant,
+    sessions, so that the role is there at the next sign-in and not in the middle of a page; keeps Wagtail's
+    groups in step; one event on the chain ``roles``. Raises OwnRole, NotAdministrator, UnitMissing, UnitNotMeant,
     AlreadyOver, HeldAlready, DutiesClash.
     """
     role, today = Role(role), timezone.localdate(at)
@@ -108,7 +109,7 @@ def grant_role(
 def revoke_role(*, grant: RoleGrant, by: User | None, at: dt.datetime) -> None:
     """This function will take a role back at once; the event on the chain ``roles`` keeps what it was.
 
-    Ends the person's sessions and keeps Wagtail's author group in step. Raises OwnRole, NotAdministrator, GrantGone.
+    Ends the person's sessions and keeps Wagtail's groups in step. Raises OwnRole, NotAdministrator, GrantGone.
     """
     today = timezone.localdate(at)
     _require_administrator(grant.user, by, today)
@@ -122,15 +123,18 @@ def revoke_role(*, grant: RoleGrant, by: User | None, at: dt.datetime) -> None:
 
 
 def sync_groups(user: User, on: dt.date) -> None:
-    """This function will put a user into Wagtail's author group, or take the user out, as the roles of the day say.
+    """This function will put a user into Wagtail's author and moderator groups, or out of them, as the roles say.
 
     Called when a role changes and at every sign-in: a role that ran out overnight opens no content admin.
     """
-    held = RoleGrant.objects.filter(Q(until=None) | Q(until__gte=on), user=user, role=Role.AUTHOR, starts_on__lte=on)
-    if held.exists():
-        user.groups.add(Group.objects.get_or_create(name=AUTHORS_GROUP)[0])
-    elif user.groups.filter(name=AUTHORS_GROUP).exists():
-        user.groups.remove(*user.groups.filter(name=AUTHORS_GROUP))
+    in_force = RoleGrant.objects.filter(Q(until=None) | Q(until__gte=on), user=user, starts_on__lte=on)
+    roles = set(in_force.filter(role__in=GROUP_OF).values_list("role", flat=True))
+    is_in = {group.name: group for group in user.groups.filter(name__in=GROUP_OF.values())}
+    for role, name in GROUP_OF.items():
+        if role in roles and name not in is_in:
+            user.groups.add(Group.objects.get_or_create(name=name)[0])
+        elif role not in roles and name in is_in:
+            user.groups.remove(is_in[name])
 
 
 def _require_administrator(user: User, by: User | None, on: dt.date) -> None:

@@ -12,7 +12,7 @@ from people.models.units import OrgUnit
 class RoleGrant(models.Model):
     """A role of a user for a unit and everything below it, until a day.
 
-    A manager needs no grant: managing is being named as somebody's manager. Author, auditor and administrator are
+    A manager needs no grant: managing is being named as somebody's manager. Author, moderator, auditor and administrator are
     granted for the whole house: the unit stays empty. Grant and revoke through people.domain.roles.
     """
 
@@ -21,6 +21,7 @@ class RoleGrant(models.Model):
         PAY_MAKER = "pay_maker", _("pay preparer")
         PAY_CHECKER = "pay_checker", _("pay checker")
         AUTHOR = "author", _("content author")
+        MODERATOR = "moderator", _("content moderator")  # an author who also publishes what others submit
         AUDITOR = "auditor", _("auditor")
         ADMIN = "admin", _("administrator")
 
@@ -35,7 +36,7 @@ class RoleGrant(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(role__in=["hr", "pay_maker", "pay_checker"], unit__isnull=False)
-                | Q(role__in=["author", "auditor", "admin"], unit=None),
+                | Q(role__in=["author", "moderator", "auditor", "admin"], unit=None),
                 name="role_has_its_scope",
             ),
             models.CheckConstraint(condition=Q(until=None) | Q(until__gte=F("starts_on")), name="role_order"),

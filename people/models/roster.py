@@ -53,7 +53,9 @@ class RosterImport(models.Model):
     all_or_nothing = models.BooleanField(default=False)  # one refused row blocks the others
     state = models.CharField(max_length=10, choices=State.choices, default=State.UPLOADED)
     counts = models.JSONField(default=dict)  # rows, new, changed, moved, left, unchanged, refused; people (before)
-    notes = models.JSONField(default=list)  # what the reader should know: [{code, params}], worded by domain.roster_words
+    notes = models.JSONField(
+        default=list
+    )  # what the reader should know: [{code, params}], worded by domain.roster_words
     problem = models.JSONField(null=True)  # why the file cannot be read at all: {code, params}
     sheet = models.CharField(max_length=100, blank=True)
     plan = models.JSONField(default=dict, encoder=DjangoJSONEncoder)

@@ -214,6 +214,7 @@ def _sign_ins(builder: Builder) -> None:
     roles = {
         story.HR: (RoleGrant.Role.HR, root),
         story.AUTHOR: (RoleGrant.Role.AUTHOR, None),
+        story.MODERATOR: (RoleGrant.Role.MODERATOR, None),
         story.AUDITOR: (RoleGrant.Role.AUDITOR, None),
         story.ADMIN: (RoleGrant.Role.ADMIN, None),
     }

@@ -143,12 +143,14 @@ _GIVEN = (
 _ENGLISH = ("Anna Lindqvist", "James Carter", "Priya Nair", "Daniel Okafor", "Sofia Marino", "Liam Walsh")
 
 # Whoever is signed in for, by what they do in the demo: (unit, position, name). They neither move nor leave.
-EMPLOYEE, MANAGER, HR, AUTHOR, AUDITOR, ADMIN = "employee", "manager", "hr", "author", "auditor", "admin"
+EMPLOYEE, MANAGER, HR, AUTHOR = "employee", "manager", "hr", "author"
+MODERATOR, AUDITOR, ADMIN = "moderator", "auditor", "admin"
 CAST = {
     EMPLOYEE: ("JS-NJ-1", "营业员", "林晓雨"),
     MANAGER: ("JS-NJ-1", "网点经理", "周文静"),
     HR: ("HX-HR", "人力资源专员", "何思远"),
     AUTHOR: ("HX-TRN", "课程编辑", "顾诗涵"),
+    MODERATOR: ("HX-TRN", "部门经理", "苏敏"),
     AUDITOR: ("HX-AUD", "审计专员", "郑立新"),
     ADMIN: ("HX-IT", "系统管理员", "田宇航"),
 }
@@ -157,6 +159,7 @@ CAST_NUMBERS = {
     MANAGER: "002001",
     HR: "001012",
     AUTHOR: "001007",
+    MODERATOR: "001002",
     AUDITOR: "001031",
     ADMIN: "001041",
 }

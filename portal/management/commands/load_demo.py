@@ -16,6 +16,7 @@ PARTS = {
     story.MANAGER: "manager         主管",
     story.HR: "HR              人力资源",
     story.AUTHOR: "author          课程编辑",
+    story.MODERATOR: "moderator       课程审核",
     story.AUDITOR: "auditor         审计",
     story.ADMIN: "administrator   系统管理员",
 }

@@ -129,6 +129,15 @@ def test_the_author_role_is_followed_by_the_author_group(at, admin):
     assert not user.groups.exists()
 
 
+def test_the_moderator_role_is_followed_by_the_moderator_group(at, admin):
+    user = make_user()
+    made = grant_role(user=user, role="moderator", by=admin, at=at)
+    grant_role(user=user, role="author", by=admin, at=at)
+    assert sorted(user.groups.values_list("name", flat=True)) == ["Content authors", "Content moderators"]
+    revoke_role(grant=made, by=admin, at=at)
+    assert list(user.groups.values_list("name", flat=True)) == ["Content authors"]
+
+
 def test_pg_05_an_author_role_that_ran_out_leaves_the_group_at_the_next_sign_in(at, admin):
     user = make_user()
     grant_role(user=user, role="author", until=TODAY, by=admin, at=at)
