@@ -302,8 +302,11 @@ def _starts_too_late(run: CourseRun) -> Q:
     return Q(hired_on__isnull=False, hired_on__gt=opens, hired_on__gte=first_late_day)
 
 
-def _enrol(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime) -> int:
-    """Give everybody the duty who has not got it, in one INSERT .. SELECT; returns how many got it."""
+def _enrol(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime, late: bool = False) -> int:
+    """Give everybody the duty who has not got it, in one INSERT .. SELECT; returns how many got it.
+
+    ``late``: they came in after the opening, so the reason is that they joined, whenever they were hired.
+    """
     joined = Q(hired_on__isnull=False, hired_on__gt=timezone.localdate(run.opens_at))
     text, moment, whole = CharField(), DateTimeField(), IntegerField()
     columns = {
@@ -311,9 +314,9 @@ def _enrol(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime) -> in
         "run_id": Value(run.pk, whole),
         "course_version": Value(run.course_version, whole),
         "state": Value(_State.ASSIGNED.value, text),
-        "reason": Case(
-            When(joined, then=Value(_Reason.JOINED.value)), default=Value(_Reason.PLAN.value), output_field=text
-        ),
+        "reason": Value(_Reason.JOINED.value, text)
+        if late
+        else Case(When(joined, then=Value(_Reason.JOINED.value)), default=Value(_Reason.PLAN.value), output_field=text),
         "reason_text": Value("", text),
         "due_at": Value(run.due_at, moment),
         "unit_id": F("unit_id"),
@@ -414,16 +417,16 @@ def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
             raise RunClosed
         withdrawn = _withdraw_leavers(run=run, at=at)
         returned = _return_rehired(run=run, at=at)
-        joined, waiting = _enrol_joiners(run=run, at=at)
         exempted = _exempt_for_leave(run=run)
+        joined, waiting = _enrol_joiners(run=run, at=at)
+        away = _exempt_for_leave(run=run) if joined else 0  # joined, and on leave all the time
         returned += _return_from_leave(run=run, at=at)
         moved = _follow_movers(run=run, at=at)
-        fresh = exempted and Enrolment.objects.filter(run=run, assigned_at=at, state=_State.EXEMPT).count()
         report = CatchUpReport(
             run=run,
-            joined=joined - fresh,
+            joined=joined - away,
             waiting=waiting,
-            exempted=exempted,
+            exempted=exempted + away,
             moved=moved,
             withdrawn=withdrawn,
             returned=returned,
@@ -454,12 +457,7 @@ def _enrol_joiners(*, run: CourseRun, at: dt.datetime) -> tuple[int, int]:
     if days_left < run.joiner_days:
         return 0, new.count()
     waiting = new.filter(_starts_too_late(run)).count()
-    number = _enrol(run=run, people=new.exclude(_starts_too_late(run)), at=at)
-    if number:  # whoever was found by catching up joined, or was moved in, after the opening
-        Enrolment.objects.filter(run=run, assigned_at=at, reason=_Reason.PLAN, state=_State.ASSIGNED).update(
-            reason=_Reason.JOINED
-        )
-    return number, waiting
+    return _enrol(run=run, people=new.exclude(_starts_too_late(run)), at=at, late=True), waiting
 
 
 def _withdraw_leavers(*, run: CourseRun, at: dt.datetime) -> int:

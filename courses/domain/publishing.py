@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -114,11 +115,9 @@ def step_page(*, step: Step, language: str) -> Page | None:
     A page that was taken offline after the run opened is still returned (what is owed does not change), one that was
     never published is not. None when no page is left.
     """
-    pages = Page.objects.filter(translation_key=step.translation_key, first_published_at__isnull=False)
-    best = None
-    for page in _best_last(pages.select_related("locale"), language):
-        best = page
-    return best.specific if best else None
+    model = apps.get_model(step.kind)
+    pages = model.objects.filter(translation_key=step.translation_key, first_published_at__isnull=False)
+    return next(reversed(_best_last(pages.select_related("locale"), language)), None)
 
 
 def _best_last(pages, language: str) -> list:

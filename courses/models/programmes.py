@@ -1,9 +1,8 @@
 """Who takes what, and when: audiences, programmes and their plan."""
 
 from django.db import models
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from core.periods import MonthField
 from courses.models.runs import Course
