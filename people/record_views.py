@@ -17,9 +17,9 @@ from segno import make as make_qr
 from people import mail
 from people.domain import invitations, leave, moves, sign_ins
 from people.domain.access import actor_of, binds, employee_or_404, require, rows_on, visible_employees
-from people.domain.queries import reports_of, waiting_for_sign_in
+from people.domain.queries import open_link_of, reports_of, waiting_for_sign_in
 from people.forms import LeaveForm, LeftForm, PostForm, ReasonForm, RecordForm, UnitFilterForm
-from people.models import Employee, Invitation
+from people.models import Employee
 
 read_or_send = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -220,7 +220,7 @@ def person_sign_in(request: HttpRequest, employee_id: int) -> HttpResponse:
     actor = actor_of(request)
     employee = _others_sign_in(request, employee_id)
     user = employee.user
-    open_link = Invitation.objects.filter(employee=employee, used_at=None, expires_at__gt=timezone.now()).first()
+    open_link = open_link_of(employee, timezone.now())
     closed = sign_ins.why_closed(user, actor.on) if user else sign_ins.why_closed_to(employee, actor.on)
     words = {
         "employee": employee,

@@ -207,7 +207,9 @@ def open_matters(actor: Actor, month: Month, at: dt.datetime) -> list[Matter]:
         text = _("Checked, but not applied yet. Look at the differences, then apply or discard it.")
         found.append(Matter(title, text, number, reverse("people:roster"), "upload"))
     if number := lines_to_open(actor, month).count():
-        title = ngettext("%(n)d planned course is not open", "%(n)d planned courses are not open", number) % {"n": number}
+        title = ngettext("%(n)d planned course is not open", "%(n)d planned courses are not open", number) % {
+            "n": number
+        }
         text = _("Its month has come. Opening it gives the people of the plan their duty.")
         url = reverse("courses:month", args=[month]) if is_hr else ""
         found.append(Matter(title, text, number, url, "month"))
@@ -216,10 +218,9 @@ def open_matters(actor: Actor, month: Month, at: dt.datetime) -> list[Matter]:
         text = _("They need an invitation: a link by e-mail or on a printed sheet.")
         found.append(Matter(title, text, number, f"{reverse('portal:hr_people')}?gap=sign-in", "user"))
     if number := people_without_post(actor).count():
-        title = (
-            ngettext("%(n)d person has no unit or no manager", "%(n)d people have no unit or no manager", number)
-            % {"n": number}
-        )
+        title = ngettext(
+            "%(n)d person has no unit or no manager", "%(n)d people have no unit or no manager", number
+        ) % {"n": number}
         text = _("Nobody sees how they are doing until that is put right.")
         found.append(Matter(title, text, number, f"{reverse('portal:hr_people')}?gap=post", "unit"))
     return found

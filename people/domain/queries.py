@@ -50,3 +50,8 @@ def waiting_for_sign_in(employees: QuerySet[Employee], at: dt.datetime) -> Query
 def reports_of(employee: Employee) -> QuerySet[Employee]:
     """This function will return who reports directly to an employee and has not left."""
     return Employee.objects.filter(manager=employee).exclude(state=Employee.State.LEFT)
+
+
+def open_link_of(employee: Employee, at: dt.datetime) -> Invitation | None:
+    """This function will return the one-time link of an employee that still opens, if there is one."""
+    return Invitation.objects.filter(employee=employee, used_at=None, expires_at__gt=at).first()
