@@ -314,6 +314,23 @@ def _matches(document: str) -> str:
     )
 
 
+def _post_stands() -> str:
+    """Is the Placement still as the import left it? Else somebody moved or left since, and it cannot be unpicked."""
+    post = value(AFTER, "post")
+    here = f"SELECT 1 FROM {PLACEMENT} p WHERE p.employee_id = c.employee_id AND"
+    began, ended = (
+        f"p.starts_on = {value(AFTER, 'starts_on', 'date')}",
+        f"p.ends_on = {value(AFTER, 'left_on', 'date')}",
+    )
+    return (
+        f"CASE WHEN {post} IS NULL THEN TRUE"
+        f" WHEN {post} IN ('end', 'shift') THEN EXISTS ({here} {ended})"
+        f" WHEN {post} = 'reopen' THEN EXISTS ({here} p.ends_on IS NULL)"
+        f" WHEN c.outcome = 'new' THEN EXISTS ({here} {began})"
+        f" ELSE EXISTS ({here} {began} AND p.ends_on IS NULL) END"
+    )
+
+
 # --- undo -----------------------------------------------------------------------------------------------------------
 
 
@@ -321,7 +338,8 @@ def changed_since(roster: RosterImport) -> tuple[list[str], int]:
     """This function will return who was changed after the import by anything else: some names, and how many there are."""
     found = (
         f"FROM {CHANGE} c LEFT JOIN {EMPLOYEE} e ON e.id = c.employee_id"
-        f" WHERE c.roster_id = %s AND c.outcome <> 'refused' AND (e.id IS NULL OR NOT ({_matches(AFTER)}))"
+        f" WHERE c.roster_id = %s AND c.outcome <> 'refused'"
+        f" AND (e.id IS NULL OR NOT ({_matches(AFTER)}) OR NOT ({_post_stands()}))"
     )
     count = one(f"SELECT count(*) {found}", [roster.pk])[0]
     if not count:
@@ -339,16 +357,20 @@ def prepare_undo(*, roster: RosterImport) -> None:
     """This function will find the people made by the import on whom other records rest by now; they will stay."""
     made = RosterChange.objects.filter(roster=roster, outcome=Outcome.NEW)
     ids = made.values("employee_id")
+    led = (
+        roster.changes.filter(after__has_key="manager").exclude(outcome__in=[Outcome.NEW, Outcome.REFUSED]).order_by()
+    ).values("employee_id")
     kept = set(Employee.objects.filter(pk__in=ids, user__isnull=False).values_list("pk", flat=True))
     for relation in Employee._meta.related_objects:
         model, name = relation.related_model, relation.field.attname
         if model is RosterChange or (model, name) == (Placement, "employee_id"):
             continue
         resting = model._base_manager.filter(**{f"{name}__in": ids})
+        # What the import itself made rest on them goes back with it.
         if model is Employee:
-            resting = resting.exclude(pk__in=ids)
+            resting = resting.exclude(pk__in=ids).exclude(pk__in=led)
         if model is Placement:
-            resting = resting.exclude(employee_id__in=ids)
+            resting = resting.exclude(employee_id__in=ids).exclude(employee_id__in=led, starts_on=roster.effective_on)
         kept |= set(resting.values_list(name, flat=True))
     kept |= set(
         Placement.objects.filter(employee_id__in=ids)
