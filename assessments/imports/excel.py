@@ -551,7 +551,7 @@ def _compare(row: CheckedRow, before: Question, language: str) -> None:
     _keep_what_is_not_said(row, before)
     after.options = row.options
     old, new = before.content(), after.content()
-    tags_before = sorted(tag.name for tag in before.tags.all())
+    tags_before = sorted(item.tag.name for item in before.tagged_items.all())  # (tags.all() would ask for each row)
     pairs = [
         (_("category"), str(before.category), str(after.category)),
         (_("question kind"), before.get_kind_display(), after.get_kind_display()),

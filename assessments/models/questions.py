@@ -140,6 +140,11 @@ class Question(WorkflowMixin, DraftStateMixin, LockableMixin, RevisionMixin, Pre
         }
 
     @property
+    def approved_schedule(self):
+        """Is a publication set for later? A list brings the answer along, so that it does not ask for each row."""
+        return self._approved_schedule if hasattr(self, "_approved_schedule") else super().approved_schedule
+
+    @property
     def preview_modes(self):
         return settings.LANGUAGES
 

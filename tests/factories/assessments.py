@@ -41,11 +41,24 @@ def make_category(slug=None, name=None, review_step=None):
 def build_question(kind="single", category=None, key=None, options=None, right=None, **fields):
     """A question with its answers, not saved. ``options``: (text, match) pairs; ``right``: places of the right ones."""
     number = next(_numbers)
-    values = {"text_zh": f"第{number}题：怎样做？", "text_en": f"Question {number}: what to do?", "feedback_zh": "先看人，再办事。"}
+    values = {
+        "text_zh": f"第{number}题：怎样做？",
+        "text_en": f"Question {number}: what to do?",
+        "feedback_zh": "先看人，再办事。",
+    }
     if kind == "numerical":
-        values |= {"number": Decimal("64"), "tolerance": Decimal("0.5"), "number_unit_zh": "元", "number_unit_en": "yuan"}
+        values |= {
+            "number": Decimal("64"),
+            "tolerance": Decimal("0.5"),
+            "number_unit_zh": "元",
+            "number_unit_en": "yuan",
+        }
     question = Question(
-        key=key or f"Q-{number:04d}", kind=kind, category=category or make_category(), live=False, **{**values, **fields}
+        key=key or f"Q-{number:04d}",
+        kind=kind,
+        category=category or make_category(),
+        live=False,
+        **{**values, **fields},
     )
     right = RIGHT.get(kind, set()) if right is None else right
     question.options = [
@@ -99,7 +112,9 @@ def make_quiz_page(quiz=None, parent=None, title="结课测验", language="zh-ha
     """A live quiz page, below the root unless a parent is given."""
     locale = Locale.objects.get_or_create(language_code=language)[0]
     # a test that commits leaves a database without its root page
-    parent = parent or Page.get_first_root_node() or Page.add_root(instance=Page(title="Root", slug="root", locale=locale))
+    parent = (
+        parent or Page.get_first_root_node() or Page.add_root(instance=Page(title="Root", slug="root", locale=locale))
+    )
     page = QuizPage(title=title, slug=f"quiz-{next(_numbers)}", locale=locale, quiz=quiz, **fields)
     return parent.add_child(instance=page)
 

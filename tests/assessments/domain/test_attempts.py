@@ -62,7 +62,9 @@ def save(attempt, answer=None, at=STARTED, position=1):
 # --- starting -------------------------------------------------------------------------------------------------------
 def test_start_copies_the_rules_the_questions_and_the_deadline():
     questions = [make_question("single"), make_question("matching")]
-    quiz = make_quiz(draws=[{"question": questions[0]}, {"question": questions[1], "points": 3}], time_limit=15, pass_mark=70)
+    quiz = make_quiz(
+        draws=[{"question": questions[0]}, {"question": questions[1], "points": 3}], time_limit=15, pass_mark=70
+    )
     enrolment, step = make_quiz_duty(quiz)
     attempt = start_attempt(enrolment=enrolment, step=step, at=STARTED)
     assert (attempt.number, attempt.state, attempt.max_score) == (1, "open", 4)
@@ -200,7 +202,9 @@ def test_the_same_answer_twice_is_kept_once():
     assert attempt.responses.get(position=1).saved_at == STARTED
 
 
-@pytest.mark.parametrize(("late", "kept"), [(dt.timedelta(0), True), (GRACE, True), (GRACE + dt.timedelta(milliseconds=1), False)])
+@pytest.mark.parametrize(
+    ("late", "kept"), [(dt.timedelta(0), True), (GRACE, True), (GRACE + dt.timedelta(milliseconds=1), False)]
+)
 def test_an_answer_counts_until_the_deadline_and_five_seconds(late, kept):
     attempt = make_attempt(time_limit=10)
     if kept:
@@ -352,7 +356,12 @@ def test_voiding_needs_a_reason_and_leaves_an_event():
     void_attempt(attempt=attempt, by=hr, at=STARTED, reason="题目有误")
     void_attempt(attempt=attempt, by=hr, at=STARTED, reason="题目有误")
     event = Event.objects.get(chain="marks")
-    assert (event.action, event.actor, event.reason, event.after) == ("attempt.voided", hr, "题目有误", {"state": "voided"})
+    assert (event.action, event.actor, event.reason, event.after) == (
+        "attempt.voided",
+        hr,
+        "题目有误",
+        {"state": "voided"},
+    )
 
 
 def test_a_completion_is_not_taken_away_by_voiding():

@@ -138,10 +138,20 @@ def test_drawable_questions_are_live_and_have_a_version():
 
 @pytest.mark.parametrize(
     ("words", "found"),
-    [("投诉", ["S-1"]), ("complaint", ["S-1"]), ("s-2", ["S-2"]), ("倾听", ["S-2"]), ("投诉 客户", ["S-1"]), ("没有", []), ("ｓ－１", ["S-1"])],
+    [
+        ("投诉", ["S-1"]),
+        ("complaint", ["S-1"]),
+        ("s-2", ["S-2"]),
+        ("倾听", ["S-2"]),
+        ("投诉 客户", ["S-1"]),
+        ("没有", []),
+        ("ｓ－１", ["S-1"]),
+    ],
 )
 def test_search_finds_parts_of_chinese_text_in_question_answers_and_number(words, found):
-    make_question("single", key="S-1", text_zh="客户投诉时怎么办？", text_en="How to answer a complaint?", feedback_zh="")
+    make_question(
+        "single", key="S-1", text_zh="客户投诉时怎么办？", text_en="How to answer a complaint?", feedback_zh=""
+    )
     make_question("ordering", key="S-2", text_zh="排列步骤", text_en="Order the steps", feedback_zh="")
     assert [question.key for question in search_questions(Question.objects.all(), words)] == found
 

@@ -74,7 +74,10 @@ def test_answers_are_shuffled_when_the_quiz_says_so_and_kept_otherwise():
     kept = draw_questions(quiz=make_quiz([question]), seen_questions=set(), rng=random.Random(1))
     assert kept[0].order == written
     shuffled = make_quiz([question], shuffle_options=True)
-    orders = {tuple(draw_questions(quiz=shuffled, seen_questions=set(), rng=random.Random(seed))[0].order) for seed in range(40)}
+    orders = {
+        tuple(draw_questions(quiz=shuffled, seen_questions=set(), rng=random.Random(seed))[0].order)
+        for seed in range(40)
+    }
     assert len(orders) == 6
 
 

@@ -21,7 +21,14 @@ def option(id, correct=False, zh="", en="", match_id=""):
 
 
 def content(kind, options=(), **more):
-    return {"kind": kind, "options": list(options), "number": None, "tolerance": None, "unit": {"zh": "", "en": ""}, **more}
+    return {
+        "kind": kind,
+        "options": list(options),
+        "number": None,
+        "tolerance": None,
+        "unit": {"zh": "", "en": ""},
+        **more,
+    }
 
 
 SINGLE = content("single", [option("a"), option("b", True), option("c")])
@@ -102,7 +109,24 @@ def test_parse_number_reads_what_people_write(text, number):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "NaN", "inf", "1_000", "1e5", "0x10", "3,5", "1,00", "12 34 56 a", "٣", "1.2.3", "--1", "½", "9" * 31, "5.", "十"],
+    [
+        "",
+        "NaN",
+        "inf",
+        "1_000",
+        "1e5",
+        "0x10",
+        "3,5",
+        "1,00",
+        "12 34 56 a",
+        "٣",
+        "1.2.3",
+        "--1",
+        "½",
+        "9" * 31,
+        "5.",
+        "十",
+    ],
 )
 def test_parse_number_refuses_everything_else(text):
     with pytest.raises(NotANumber):
@@ -117,7 +141,13 @@ def test_parse_number_takes_the_unit_behind():
 
 @pytest.mark.parametrize(
     ("text", "folded"),
-    [("  A  B ", "a b"), ("ＡＢＣ", "abc"), ("微笑 服务", "微笑服务"), ("用 WIFI 上网", "用wifi上网"), ("“您好。”", "您好")],
+    [
+        ("  A  B ", "a b"),
+        ("ＡＢＣ", "abc"),
+        ("微笑 服务", "微笑服务"),
+        ("用 WIFI 上网", "用wifi上网"),
+        ("“您好。”", "您好"),
+    ],
 )
 def test_fold_text_folds_what_does_not_matter(text, folded):
     assert fold_text(text) == folded
@@ -169,7 +199,13 @@ def test_clean_answer_refuses_other_shapes(question, answer):
 
 @pytest.mark.parametrize(
     ("score", "worth", "percent"),
-    [(2, 3, "66.66"), (3, 3, "100.00"), (0, 3, "0.00"), (Fraction(7999, 100), 100, "79.99"), (Fraction(799999, 10000), 100, "79.99")],
+    [
+        (2, 3, "66.66"),
+        (3, 3, "100.00"),
+        (0, 3, "0.00"),
+        (Fraction(7999, 100), 100, "79.99"),
+        (Fraction(799999, 10000), 100, "79.99"),
+    ],
 )
 def test_percent_is_floored_and_never_reaches_the_mark_by_rounding(score, worth, percent):
     assert floored_percent(score=Fraction(score), max_score=worth) == Decimal(percent)

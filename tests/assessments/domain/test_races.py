@@ -3,7 +3,14 @@
 import datetime as dt
 from decimal import Decimal
 
-from assessments.domain.attempts import AttemptClosed, OwnResponse, expire_due_attempts, save_answer, start_attempt, submit_attempt
+from assessments.domain.attempts import (
+    AttemptClosed,
+    OwnResponse,
+    expire_due_attempts,
+    save_answer,
+    start_attempt,
+    submit_attempt,
+)
 from assessments.models import Attempt, Response
 from courses.models import StepCompletion
 from tests.factories.assessments import STARTED, answer_all, make_attempt, make_quiz_duty, right_answer
