@@ -65,9 +65,11 @@ def picture(request, path: str):
     The path is only a key: what is sent is the file of a row of ours that has exactly this name, so a path can reach no
     other file. Files offered for download are not here: Wagtail's own view checks and serves them under /files/.
     """
-    row = Rendition.objects.filter(file=path).first() or Picture.objects.filter(file=path).first()
     content_type = PICTURE_TYPES.get(PurePosixPath(path).suffix.lower())
-    if row is None or content_type is None:
+    if content_type is None or "\x00" in path:  # PostgreSQL refuses to be asked for a NUL
+        raise Http404
+    row = Rendition.objects.filter(file=path).first() or Picture.objects.filter(file=path).first()
+    if row is None:
         raise Http404
     try:
         content = row.file.open("rb")

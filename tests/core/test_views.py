@@ -52,6 +52,9 @@ def test_mc16_pm_c06_strangers_get_no_picture(client, picture):
         "original_images%2Fdesk.png",
         "original_images/DESK.PNG",
         "/etc/passwd",
+        "original_images/desk%00.png",
+        "%00",
+        "x" * 3000 + ".png",
         "",
     ],
 )
@@ -119,6 +122,11 @@ def test_pg10_job_of_another_is_as_missing_as_none(client, db, kind):
     assert client.post(reverse("core:job", args=[other.pk]), {"do": "stop"}).status_code == 404
     other.refresh_from_db()
     assert not other.stop_requested
+
+
+def test_pg06_a_number_beyond_all_numbers_is_missing(client, db):
+    client.force_login(make_user())
+    assert client.get(f"/jobs/{'9' * 40}/").status_code == 404
 
 
 def test_job_fragment_asks_again_while_it_runs(client, db, kind):
