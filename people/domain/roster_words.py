@@ -206,17 +206,16 @@ NOTES: dict[str, str] = {
     "other_sheets": gettext_noop("Other sheets were not read: %(sheets)s."),
     "ignored_columns": gettext_noop("These columns mean nothing to the platform and were left out: %(columns)s."),
     "merged": gettext_noop("The sheet has merged cells; each row below takes the value of the first."),
-    "new_units": gettext_noop("%(count)s units will be made: %(units)s."),
-    "new_positions": gettext_noop("%(count)s positions will be made: %(positions)s."),
+    "new_units": gettext_noop("Units that will be made (%(count)s): %(units)s."),
+    "new_positions": gettext_noop("Positions that will be made (%(count)s): %(positions)s."),
     "other_family": gettext_noop("These positions keep the job family they have: %(positions)s."),
     "manager_refused": gettext_noop(
-        "%(count)s people have a manager whose own row is refused; their manager stays as it is until that row is"
-        " right."
+        "People whose manager’s own row is refused: %(count)s. Their manager stays as it is until that row is right."
     ),
-    "missing_kept": gettext_noop("%(count)s people of the unit are not in the file; they stay as they are."),
+    "missing_kept": gettext_noop("People of the unit who are not in the file: %(count)s. They stay as they are."),
     "self_missing": gettext_noop("You are not in the file yourself; your own record stays as it is."),
-    "back": gettext_noop("%(count)s people who had left are in the file and come back."),
-    "reports_stay": gettext_noop("%(count)s people report to somebody who leaves; give them another manager."),
+    "back": gettext_noop("People who had left, are in the file and come back: %(count)s."),
+    "reports_stay": gettext_noop("People who report to somebody who leaves: %(count)s. Give them another manager."),
     "stop": gettext_noop(
         "%(count)s of %(people)s people would leave, be suspended or move. That is more than %(share)s %%, so a second"
         " HR person must agree."
@@ -225,7 +224,7 @@ NOTES: dict[str, str] = {
         "The data changed after the check, so nothing was applied and the file was checked again. Look at the"
         " differences once more."
     ),
-    "lost": gettext_noop("%(count)s people were changed by somebody else meanwhile and were left alone."),
+    "lost": gettext_noop("People whom somebody else changed meanwhile, and who were left alone: %(count)s."),
     "kept_people": gettext_noop("Not taken back, because other records rest on them by now: %(people)s."),
     "kept_units": gettext_noop("These units stay, because something else is in them by now: %(units)s."),
 }
