@@ -354,5 +354,5 @@ def _sheet(request, made, *, back: str, recovery: bool = False) -> HttpResponse:
         }
     words = {"cards": cards, "until": made[0][0].expires_at, "sent": sent_words, "back": back, "recovery": recovery}
     answer = render(request, "people/sheet.html", words)
-    answer["Referrer-Policy"] = "no-referrer"
+    answer["Referrer-Policy"] = "strict-origin"
     return answer

@@ -84,7 +84,9 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """A one-time link: shows whom it is for, takes a password, signs in. Looking at it uses nothing up."""
     now = timezone.now()
     answer = _invitation(request, token, now)
-    answer["Referrer-Policy"] = "no-referrer"
+    # The address is the secret: it goes nowhere. (With "no-referrer" the browser would also hide where the form came
+    # from, and the check against forged requests would refuse it.)
+    answer["Referrer-Policy"] = "strict-origin"
     return answer
 
 

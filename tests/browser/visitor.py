@@ -1,5 +1,6 @@
 """A person at a browser: goes where the links lead, and looks hard at every page."""
 
+import io
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,9 @@ _WIDEST = """() => {
   return `${wide} px too wide: ` + over.slice(0, 5).map((one) => one.outerHTML.slice(0, 120)).join(' | ');
 }"""
 _AXE = """async (tags) => {
-  const found = await axe.run(document, { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'] });
-  return found.violations.map((one) => `${one.id}: ${one.help} — ` + one.nodes.map((n) => n.target.join(' ') + ' ' + n.html.slice(0, 160)).join(' | '));
+  const options = { runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'], preload: false };
+  const shown = (node) => node.target.join(' ') + ' ' + node.html.slice(0, 160);
+  return (await axe.run(document, options)).violations.map((one) => `${one.id}: ${one.help}: ` + one.nodes.map(shown).join(' | '));
 }"""
 
 
@@ -83,6 +85,13 @@ class Visitor:
             target.click()
         if look:
             self.look()
+
+    def download(self, locator: Locator | str) -> tuple[str, io.BytesIO]:
+        """Press what gives a file: its name and what is in it."""
+        target = self.page.locator(locator) if isinstance(locator, str) else locator
+        with self.page.expect_download(timeout=PATIENCE) as coming:
+            target.click()
+        return coming.value.suggested_filename, io.BytesIO(Path(coming.value.path()).read_bytes())
 
     def sign_in(self, username: str, password: str = PASSWORD) -> None:
         self.open("/sign-in/")

@@ -282,3 +282,19 @@ def test_old_safety_mark_keeps_what_was_typed():
     assert ours.status_code == 403 and "还在</textarea>" in ours.content.decode()
     theirs = client.post("/jobs/7/", {"reason": "外来"}, headers={"origin": "https://elsewhere.example"})
     assert theirs.status_code == 403 and "外来" not in theirs.content.decode()
+
+
+# --- forms of pages that hide their address ------------------------------------------------------------------------------
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("site", "token", "status"),
+    [("same-origin", True, 302), ("same-origin", False, 403), ("cross-site", True, 403), ("", True, 403)],
+)
+def test_a_form_of_a_page_without_referrer_is_ours_when_the_browser_says_so(site, token, status):
+    client = Client(enforce_csrf_checks=True)
+    client.get("/verify/")
+    fields = {"language": "en", "next": "/verify/"}
+    if token:
+        fields["csrfmiddlewaretoken"] = client.cookies["csrftoken"].value
+    headers = {"origin": "null"} | ({"sec-fetch-site": site} if site else {})
+    assert client.post("/language/", fields, headers=headers).status_code == status

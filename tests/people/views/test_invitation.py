@@ -35,7 +35,7 @@ def test_the_link_shows_whom_it_is_for_and_looking_changes_nothing(client, link)
         assert response.status_code == 200
         for word in ("李娜", "00042", "深圳分公司"):
             assert word in response.content.decode()
-    assert response["Referrer-Policy"] == "no-referrer"
+    assert response["Referrer-Policy"] == "strict-origin"
     assert "no-store" in response["Cache-Control"]
     assert User.objects.count() == 0
     assert Invitation.objects.get().used_at is None

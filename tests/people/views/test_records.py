@@ -238,7 +238,7 @@ def test_hr_makes_a_link_and_sees_it_once(client, world):
     assert card["link"].startswith("http://127.0.0.1:8000/invitation/")
     assert card["link"] in page
     assert card["qr"].startswith("data:image/svg+xml")
-    assert response["Referrer-Policy"] == "no-referrer"
+    assert response["Referrer-Policy"] == "strict-origin"
     assert "no-store" in response["Cache-Control"]
     assert card["link"].rstrip("/").rsplit("/", 1)[1] not in str(Invitation.objects.values_list())
     [message] = mail.outbox
