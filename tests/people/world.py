@@ -54,7 +54,8 @@ def actor_for(employee_or_user, on: dt.date = TODAY) -> Actor:
     return Actor(user=User.objects.get(pk=pk), on=on)
 
 
-NAMES = {"hr": "HRU", "pay_maker": "PMK", "pay_checker": "PCK", "author": "AUTH", "auditor": "AUD", "admin": "ADM"}
+NAMES = {"hr": "HRU", "pay_maker": "PMK", "pay_checker": "PCK", "auditor": "AUD", "admin": "ADM"}
+NAMES |= {"author": "AUTH", "moderator": "AUTH"}
 
 
 @dataclass(frozen=True)

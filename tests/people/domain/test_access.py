@@ -37,6 +37,7 @@ HOUSES = {  # who acts, with which roles
     "pay preparer": ("sibling", [("pay_maker", "P2")]),
     "pay checker and HR": ("sibling", [("pay_checker", "P2"), ("hr", "C2")]),
     "author": ("far", [("author", None)]),
+    "moderator": ("far", [("moderator", None)]),
     "auditor": ("far", [("auditor", None)]),
     "administrator": ("far", [("admin", None)]),
     "HR without a unit of his own": ("orphan", [("hr", "C1")]),

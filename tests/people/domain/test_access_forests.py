@@ -12,7 +12,7 @@ from tests.factories.people import grant, make_employee, make_unit
 from tests.people.world import LEFT_ON, TODAY, NaiveReading, actor_for
 
 _numbers = itertools.count(1)
-ROLES = ["hr", "pay_maker", "pay_checker", "author", "auditor", "admin"]
+ROLES = ["hr", "pay_maker", "pay_checker", "author", "moderator", "auditor", "admin"]
 
 
 @st.composite

@@ -94,7 +94,7 @@ def test_roles_have_their_scope(at, admin, city):
     for role in ("hr", "pay_maker", "pay_checker"):
         with pytest.raises(UnitMissing):
             grant_role(user=user, role=role, by=admin, at=at)
-    for role in ("author", "auditor", "admin"):
+    for role in ("author", "moderator", "auditor", "admin"):
         with pytest.raises(UnitNotMeant):
             grant_role(user=user, role=role, unit=city, by=admin, at=at)
     with pytest.raises(AlreadyOver):
@@ -121,21 +121,13 @@ def test_nobody_prepares_and_checks_the_pay_of_one_subtree(at, admin, city):
     grant_role(user=user, role="pay_checker", unit=elsewhere, by=admin, at=at)
 
 
-def test_the_author_role_is_followed_by_the_author_group(at, admin):
+@pytest.mark.parametrize(("role", "group"), [("author", "Content authors"), ("moderator", "Content moderators")])
+def test_a_content_role_is_followed_by_its_group(at, admin, role, group):
     user = make_user()
-    made = grant_role(user=user, role="author", by=admin, at=at)
-    assert list(user.groups.values_list("name", flat=True)) == ["Content authors"]
+    made = grant_role(user=user, role=role, by=admin, at=at)
+    assert list(user.groups.values_list("name", flat=True)) == [group]
     revoke_role(grant=made, by=admin, at=at)
     assert not user.groups.exists()
-
-
-def test_the_moderator_role_is_followed_by_the_moderator_group(at, admin):
-    user = make_user()
-    made = grant_role(user=user, role="moderator", by=admin, at=at)
-    grant_role(user=user, role="author", by=admin, at=at)
-    assert sorted(user.groups.values_list("name", flat=True)) == ["Content authors", "Content moderators"]
-    revoke_role(grant=made, by=admin, at=at)
-    assert list(user.groups.values_list("name", flat=True)) == ["Content authors"]
 
 
 def test_pg_05_an_author_role_that_ran_out_leaves_the_group_at_the_next_sign_in(at, admin):

@@ -179,6 +179,21 @@ def test_mc_13_sc_22_every_session_ends_at_the_next_request(client, employee, ca
     assert not inside(client)
 
 
+@pytest.mark.parametrize("until", [None, dt.date(2026, 11, 18), dt.date(2026, 11, 30)])
+def test_pg_09_a_session_ends_with_the_role_at_midnight(client, employee, clock, until):
+    clock.move_to(dt.datetime(2026, 11, 18, 10, 0, tzinfo=dt.UTC))  # six in the evening in Shanghai
+    grant_role(user=employee.user, role="author", until=until, by=None, at=NOW)
+    sign_in(client)
+    assert employee.user.groups.exists()
+    clock.move_to(dt.datetime(2026, 11, 18, 15, 59, tzinfo=dt.UTC))
+    assert inside(client)
+    clock.move_to(dt.datetime(2026, 11, 18, 16, 1, tzinfo=dt.UTC))  # past midnight
+    assert inside(client) is (until != dt.date(2026, 11, 18))
+    client.post("/sign-out/")
+    sign_in(client)
+    assert employee.user.groups.exists() is (until != dt.date(2026, 11, 18))
+
+
 # --- SC-38 -----------------------------------------------------------------------------------------------------------
 
 
