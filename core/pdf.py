@@ -1,6 +1,6 @@
 """PDFs: WeasyPrint lays a sheet out once, and what differs from copy to copy is stamped on it.
 
-Laying out takes some 300 ms, stamping about one, so a sheet that is the same for many people is laid out once
+Laying out is slow and stamping is quick (bench/certificates.py), so a sheet that is the same for many people is laid out once
 (``lay_out``, ``Sheet``) and each copy gets only its own words (``Sheet.copy``, ``bind``). Stamped words are drawn with a
 Type 3 font made of the outlines of just the characters used: a name costs a few hundred bytes, any character of the system's
 fonts can be drawn, and the text stays searchable. docs/decisions/0007 says why.
@@ -300,7 +300,7 @@ class Sheet:
     def copy(self, stamps: Iterable[Line | Modules]) -> bytes:
         """This function will return one stamped copy: the sheet's bytes and an appended update with what is this copy's own.
 
-        At most 256 different characters can be stamped on one copy. About a millisecond.
+        At most 256 different characters can be stamped on one copy.
         """
         fonts = _Fonts()
         content = zlib.compress(_draw(stamps, self.height, fonts))
