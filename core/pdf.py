@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import subprocess
 import zlib
 from collections.abc import Iterable
@@ -234,20 +235,14 @@ def _draw_line(line: Line, height: float, fonts: _Fonts) -> str:
     return "\n".join([*ops, f"<{run}> Tj", "ET"])
 
 
+_DARK = re.compile(rb"\x01+")  # a run of dark modules in a row
+
+
 def _draw_modules(square: Modules, height: float) -> str:
     unit = square.side * MM / len(square.rows)
     ops = ["0 0 0 rg", f"{unit:.4f} 0 0 {-unit:.4f} {square.x * MM:.2f} {height - square.y * MM:.2f} cm"]
     for y, row in enumerate(square.rows):
-        x = 0
-        while x < len(row):
-            if row[x]:
-                end = x
-                while end < len(row) and row[end]:
-                    end += 1
-                ops.append(f"{x} {y} {end - x} 1 re")
-                x = end
-            else:
-                x += 1
+        ops += [f"{run.start()} {y} {run.end() - run.start()} 1 re" for run in _DARK.finditer(row)]
     return "q\n" + "\n".join([*ops, "f"]) + "\nQ"
 
 
