@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from assessments.models import Attempt, Question, Quiz  # noqa: E402
 from certificates.models import Certificate, CertificateDesign  # noqa: E402
 from core.periods import Month  # noqa: E402
 from courses.models import Audience, CoursePage, Enrolment, LessonPage, Programme  # noqa: E402
-from people.models import Employee, RosterImport  # noqa: E402
+from people.models import Employee, RosterImport, User  # noqa: E402
 from portal.demo.builder import PASSPHRASE  # noqa: E402
 from portal.demo.company import ADMIN, AUDITOR, AUTHOR, CAST_NUMBERS, EMPLOYEE, HR, MANAGER  # noqa: E402
 
@@ -48,7 +49,8 @@ class Stage:
         self.people = {part: Employee.objects.get(employee_no=number) for part, number in CAST_NUMBERS.items()}
         me = self.people[EMPLOYEE]
         mine = Enrolment.objects.filter(employee=me).select_related("run").order_by("-run__month", "pk")
-        self.current = mine.filter(state__in=("assigned", "in_progress")).first() or mine.first()
+        begun = mine.filter(run__month=self.month, state="in_progress").first()
+        self.current = begun or mine.filter(state__in=("assigned", "in_progress")).first() or mine.first()
         steps = list(self.current.run.steps.select_related("step").order_by("position"))
         self.lessons = [one.step for one in steps if one.step.kind == "courses.lessonpage"]
         self.quiz = next((one.step for one in steps if one.step.kind != "courses.lessonpage"), None)
@@ -153,14 +155,15 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
 
 
 def _wagtail(model) -> list[tuple[str, str]]:
-    from wagtail.admin.admin_url_finder import ModelAdminURLFinder, finder_classes
+    """The listing of a model in the content admin, and the form of its first row."""
+    from wagtail.admin.admin_url_finder import AdminURLFinder
 
     row = model.objects.first()
-    finder = finder_classes.get(model)
-    if row is None or finder is None:
+    edit = AdminURLFinder(User.objects.get(username=CAST_NUMBERS[AUTHOR])).get_edit_url(row) if row else None
+    if edit is None:
         return []
-    url = (finder if isinstance(finder, type) else ModelAdminURLFinder)(None).construct_edit_url(row)
-    return [(f"cms-{model._meta.model_name}", url)] if url else []
+    name = f"cms-{model._meta.model_name}"
+    return [(name, edit), (f"{name}-list", re.sub(r"edit/.*$", "", edit))]
 
 
 # --- the browser ------------------------------------------------------------------------------------------------------
@@ -283,7 +286,12 @@ def quiz(camera: Camera, page: Page, stage: Stage) -> None:
         camera.look(page, reverse("assessments:quiz", args=(stage.current.pk, stage.quiz.pk)))
         page.locator("main form[method=post] button").first.click()
         page.wait_for_url("**/attempts/**")
-    choice = page.locator("main input[type=radio], main input[type=checkbox]")
+    choice = page.locator("main input[type=radio]")
+    for _question in range(9):  # the questions are shuffled: look for one with a single answer
+        if choice.count():
+            break
+        page.locator("main button[name=go], main form button.button").last.click()
+        page.wait_for_load_state()
     if choice.count():
         choice.first.check(force=True)
         page.wait_for_timeout(900)
