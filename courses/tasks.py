@@ -1,17 +1,23 @@
-"""Long work of this app: opening a month for many people."""
+"""Long work of this app: opening a month for many people; and by the clock: keeping up with who moves, joins and leaves."""
 
 from __future__ import annotations
+
+import datetime as dt
+import logging
 
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from core.jobs import JobKind, JobProblem, job_kind
+from core.jobs import JobKind, JobProblem, every, job_kind
+from core.models import Event
 from core.periods import Month
-from courses.domain import opening
+from courses.domain import opening, tallies
 from courses.domain.access import hr_units
-from courses.models import Course
+from courses.models import Course, CourseRun
 from people.domain.access import Actor
+
+log = logging.getLogger(__name__)
 
 
 @job_kind("courses.open_month", title=_("Opening the month"))
@@ -46,3 +52,30 @@ class OpenMonth(JobKind):
         if not units:
             raise JobProblem(str(_("You are no longer HR of any unit.")))
         return units
+
+
+@every(dt.timedelta(hours=1))
+def catch_up_with_the_roster(now: dt.datetime) -> None:
+    """Enrol joiners, follow movers, withdraw leavers in every open run (as the button of the month does)."""
+    for run in CourseRun.objects.filter(state=CourseRun.State.OPEN, opens_at__lte=now).order_by("pk"):
+        opening.catch_up(run=run, by=None, at=now)
+
+
+_newest_move: int | None = None
+
+
+@every(dt.timedelta(minutes=1))
+def follow_moved_units(now: dt.datetime) -> None:
+    """Recount the open runs when a unit was hung under another one: its duties now count for other units above it.
+
+    The app of people knows nothing of tallies; the event of the move tells. Once at the start of the worker as well.
+    """
+    global _newest_move
+    moves = Event.objects.filter(chain="roster", action="unit moved").order_by("-sequence")
+    newest = moves.values_list("sequence", flat=True).first() or 0
+    if newest == _newest_move:
+        return
+    for run in CourseRun.objects.filter(state=CourseRun.State.OPEN).order_by("pk"):
+        if differences := tallies.recount(run=run):
+            log.info("%s: %s tallies followed the unit tree", run, len(differences))
+    _newest_move = newest
