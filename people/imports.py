@@ -18,6 +18,7 @@ from typing import BinaryIO
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from import_export import fields, resources, widgets
 
 from core.spreadsheets import BROKEN_ROW, Cell, Sheet, Table, open_table, unescape
@@ -568,7 +569,7 @@ def unit_paths(units: list[OrgUnit]) -> dict[int, str]:
 
 def template_notes() -> list[str]:
     """This function will return what stands on the sheet of notes of the template, in the active language."""
-    required = _("required")
+    required = pgettext("roster", "required")
     lines = [
         _("One row for each person. The first row names the columns, in Chinese or English, in any order."),
         _("Other columns do no harm; they are named after the check and left out."),

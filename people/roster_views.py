@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.contrib import messages
-from django.core.paginator import EmptyPage, Paginator
+from django.core.paginator import InvalidPage, Paginator
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -75,10 +75,7 @@ def _list(request: HttpRequest, actor: Actor, form: UploadForm | None, status: i
 
 def _columns() -> list[dict]:
     """The columns a roster may have, for the words beside the upload."""
-    return [
-        {"heading": column.column_name, "label": label_of(key), "required": column.required}
-        for key, column in imports.FIELDS.items()
-    ]
+    return [{"heading": column.column_name, "required": column.required} for column in imports.FIELDS.values()]
 
 
 def _upload(request: HttpRequest, actor: Actor) -> HttpResponse:
@@ -150,7 +147,7 @@ def _steps(roster: RosterImport) -> list[dict]:
         State.UNDONE: 4,
         State.DISCARDED: 4,
     }[State(roster.state)]
-    labels = [_("File"), _("Check"), _("Differences"), _("Done")]
+    labels = [_("File"), pgettext("roster", "Check"), _("Differences"), pgettext("roster", "Done")]
     return [
         {"label": label, "state": "done" if place < at else "current" if place == at else "locked"}
         for place, label in enumerate(labels)
@@ -159,7 +156,7 @@ def _steps(roster: RosterImport) -> list[dict]:
 
 def _counts(roster: RosterImport) -> list[dict]:
     words = {
-        "new": (_("new"), _("come into the platform")),
+        "new": (pgettext("roster", "new"), _("come into the platform")),
         "changed": (_("changed"), _("get other data")),
         "moved": (_("moved"), _("get another unit, position or manager")),
         "left": (_("leaving"), _("leave or are suspended")),
@@ -179,7 +176,7 @@ def _changes(request: HttpRequest, roster: RosterImport) -> dict:
         {"outcome": outcome.value, "label": label, "count": counts.get(outcome.value, 0)}
         for outcome, label in (
             (Outcome.REFUSED, _("Refused")),
-            (Outcome.NEW, _("New")),
+            (Outcome.NEW, pgettext("roster", "New")),
             (Outcome.CHANGED, _("Changed")),
             (Outcome.MOVED, _("Moved")),
             (Outcome.LEFT, _("Leaving")),
@@ -198,7 +195,7 @@ def _changes(request: HttpRequest, roster: RosterImport) -> dict:
         page.count = counts.get(outcome, 0)  # known already; counting 300,000 rows is not needed
     try:
         shown = page.page(request.GET.get("page") or 1)
-    except (EmptyPage, ValueError):
+    except InvalidPage:
         shown = page.page(1)
     for tab in tabs:
         tab["url"] = f"?outcome={tab['outcome']}"
@@ -445,7 +442,7 @@ def roster_faults(request: HttpRequest, roster_id: int) -> HttpResponse:
             return download(
                 kind=_kind(request),
                 name=f"roster-{roster.pk}-refused",
-                title=_("Refused rows"),
+                title=pgettext("roster", "Refused rows"),
                 header=header,
                 rows=rows(),
                 widths=[*[16] * width, 60],

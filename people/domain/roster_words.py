@@ -200,7 +200,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
 }
 
 NOTES: dict[str, str] = {
-    "read_csv": gettext_noop("Read as CSV: %(encoding)s, separated by %(delimiter)s."),
+    "read_csv": gettext_noop("Read as CSV: %(encoding)s, separated by “%(delimiter)s”."),
     "read_xlsx": gettext_noop("Read from the sheet “%(sheet)s”."),
     "header_row": gettext_noop("The headings stand in row %(row)s; what is above was left out."),
     "other_sheets": gettext_noop("Other sheets were not read: %(sheets)s."),
@@ -213,7 +213,9 @@ NOTES: dict[str, str] = {
         "People whose manager’s own row is refused: %(count)s. Their manager stays as it is until that row is right."
     ),
     "missing_kept": gettext_noop("People of the unit who are not in the file: %(count)s. They stay as they are."),
-    "self_missing": gettext_noop("You are not in the file yourself; your own record stays as it is."),
+    "self_missing": gettext_noop(
+        "Who uploaded the file is not in it; nobody marks themselves, so that record stays as it is."
+    ),
     "back": gettext_noop("People who had left, are in the file and come back: %(count)s."),
     "reports_stay": gettext_noop("People who report to somebody who leaves: %(count)s. Give them another manager."),
     "stop": gettext_noop(

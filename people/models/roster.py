@@ -5,6 +5,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from core.models import Job
 from core.models.jobs import private_storage
@@ -34,11 +35,11 @@ class RosterImport(models.Model):
 
     class State(models.TextChoices):
         UPLOADED = "uploaded", _("uploaded")
-        CHECKED = "checked", _("checked")
+        CHECKED = "checked", pgettext_lazy("roster", "checked")
         UNREADABLE = "unreadable", _("unreadable")
         AWAITING_SECOND = "awaiting", _("awaiting a second person")
         APPLYING = "applying", _("being applied")
-        APPLIED = "applied", _("applied")
+        APPLIED = "applied", pgettext_lazy("roster", "applied")
         UNDOING = "undoing", _("being undone")
         UNDONE = "undone", _("undone")
         DISCARDED = "discarded", _("discarded")
@@ -96,7 +97,7 @@ class RosterChange(models.Model):
     """
 
     class Outcome(models.TextChoices):
-        NEW = "new", _("new")
+        NEW = "new", pgettext_lazy("roster", "new")
         CHANGED = "changed", _("changed")
         MOVED = "moved", _("moved")
         LEFT = "left", _("left")
