@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import transaction
 from wagtail.models import Locale, Page, Site
 
-
 from courses.domain.authoring import setup_authoring
 from courses.models import CourseCataloguePage
 from portal.models import HomePage

@@ -16,6 +16,10 @@ from courses.models import CourseRun, Enrolment, RunStep, StepCompletion
 from people.models import Employee
 
 _State = Enrolment.State
+STAMPS = (
+    "state", "started_at", "last_step", "steps_done", "completed_at", "on_time", "unit_done", "position_done",
+    "certificate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ def take_over_steps(*, done: Iterable[DoneStep], at: dt.datetime) -> list[Enrolm
         _write_completions(by_enrolment, owed)
         finished = _move_on(owed, required)
         _issue(finished, runs, at)
+        # An upsert by id: many times quicker than one CASE for every row.
+        Enrolment.objects.bulk_create(
+            owed.values(), batch_size=1000, update_conflicts=True, unique_fields=["id"], update_fields=STAMPS
+        )
         for run in runs.values():
             tallies.recount(run=run)
     return finished
@@ -123,20 +131,7 @@ def _move_on(owed: dict[int, Enrolment], required: dict[int, dict[int, bool]]) -
             enrolment.unit_done_id = employee.unit_id or enrolment.unit_id
             enrolment.position_done_id = employee.position_id
             finished.append(enrolment)
-    _write(owed.values(), STAMPS)
     return sorted(finished, key=lambda enrolment: (enrolment.completed_at, enrolment.pk))
-
-
-STAMPS = (
-    "state", "started_at", "last_step", "steps_done", "completed_at", "on_time", "unit_done", "position_done",
-)  # fmt: skip
-
-
-def _write(enrolments: Iterable[Enrolment], fields: tuple[str, ...]) -> None:
-    """Write columns of many rows at once: an upsert by id, many times quicker than one CASE for every row."""
-    Enrolment.objects.bulk_create(
-        enrolments, batch_size=1000, update_conflicts=True, unique_fields=["id"], update_fields=fields
-    )
 
 
 def _issue(finished: list[Enrolment], runs: dict[int, CourseRun], at: dt.datetime) -> None:
@@ -160,4 +155,3 @@ def _issue(finished: list[Enrolment], runs: dict[int, CourseRun], at: dt.datetim
         certificates = issue_certificates(subjects=subjects, design=design, at=at)
         for enrolment, certificate in zip(enrolments, certificates, strict=True):
             enrolment.certificate = certificate
-        _write(enrolments, ("certificate",))

@@ -39,7 +39,7 @@ from portal.house import set_up_house
 from portal.models import HomePage, NewsPage
 
 # One sentence for all sign-ins of the demo. Made only by load_demo, which production refuses.
-PASSPHRASE = "the kettle sings before breakfast"
+PASSPHRASE = "the kettle sings before breakfast"  # noqa: S105
 
 _QUIZ = "assessments.quizpage"
 _SIGN_IN_SHARE = 0.93
@@ -349,9 +349,8 @@ def _done_before(run: CourseRun) -> dict[int, set[int]]:
 def _way(builder: Builder, enrolment: Enrolment, run: CourseRun, steps: list[RunStep]) -> Way:
     person = builder.company.people[enrolment.employee.employee_no]
     lessons = sum(1 for one in steps if one.step.kind != _QUIZ)
-    if person.cast == story.EMPLOYEE:
-        if way := _way_of_the_employee(builder, run, lessons):
-            return way
+    if person.cast == story.EMPLOYEE and (way := _way_of_the_employee(builder, run, lessons)):
+        return way
     return way_through(
         rng=builder.rng,
         lessons=lessons,

@@ -129,6 +129,7 @@ def _question_bank(demo: DemoCourse, at: dt.datetime) -> None:
             feedback_zh=words["feedback"]["zh"],
             feedback_en=words["feedback"]["en"],
             first_published_at=at,
+            last_published_at=at,
         )
         if words["kind"] == "numerical":
             question.number = Decimal(str(words["answer"]))
@@ -138,9 +139,7 @@ def _question_bank(demo: DemoCourse, at: dt.datetime) -> None:
         question.options = [AnswerOption(sort_order=place, **values) for place, values in enumerate(_options(words))]
         question.tags.add(demo.words["code"])
         question.save()
-        # Frozen as of then: publishing the same words below adds no second version.
         publish_version(question=question, at=at)
-        question.save_revision(changed=False).publish()
 
 
 def _options(words: dict) -> list[dict]:

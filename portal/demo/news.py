@@ -49,7 +49,10 @@ _PIECES = (
             },
             "en": {
                 "title": "From “finished” to “used”: ten minutes every morning at Chunxi Road",
-                "summary": "The Chunxi Road branch takes the monthly course into its morning meeting: one tells a case, one plays the customer, the others say what they would do.",
+                "summary": (
+                    "The Chunxi Road branch takes the monthly course into its morning meeting: one tells a case, one plays "
+                    "the customer, the others say what they would do."
+                ),
                 "body": (
                     "<p>Twenty people work at Chunxi Road, and for months all of them have finished in time. The trick, says the "
                     "shift supervisor, is not to chase people but to <b>cut the course small</b>.</p>"
