@@ -290,7 +290,7 @@ def quiz(camera: Camera, page: Page, stage: Stage) -> None:
     for _question in range(9):  # the questions are shuffled: look for one with a single answer
         if choice.count():
             break
-        page.locator("main button[name=go], main form button.button").last.click()
+        page.locator("main .quiz-actions__next").click()
         page.wait_for_load_state()
     if choice.count():
         choice.first.check(force=True)
