@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Max, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.utils import timezone
 
 from core.periods import Month
@@ -234,11 +234,28 @@ class KeyPage:
     next: int | None
 
 
-def page_after(enrolments: QuerySet[Enrolment], *, after: int | None, size: int = 50) -> KeyPage:
+def rows_in_state(figures: Figures, state: str) -> int:
+    """This function will return how many rows a list in a ListState (empty: in any) has at most, from its figures."""
+    return {
+        ListState.MISSING: figures.open,
+        ListState.OVERDUE: figures.open,
+        ListState.ASSIGNED: figures.assigned - figures.started,
+        ListState.STARTED: figures.started - figures.completed,
+        ListState.ON_TIME: figures.on_time,
+        ListState.LATE: figures.late,
+        ListState.EXEMPT: figures.exempt,
+        ListState.WITHDRAWN: figures.withdrawn,
+    }.get(state, figures.assigned + figures.exempt + figures.withdrawn)
+
+
+def page_after(enrolments: QuerySet[Enrolment], *, after: int | None, size: int = 50, many: bool = False) -> KeyPage:
     """This function will return the rows after the given enrolment id: any page is as quick as the first.
 
-    ``enrolments`` is ordered by employee number and id. An id that is not there begins at the front.
+    ``enrolments`` is ordered by employee number and id. An id that is not there begins at the front. A list of ``many``
+    rows is not sorted: the people are taken one after the other in the order of their numbers until the page is full,
+    and each brings all duties (so such a page may have a few more rows). A short list is cheaper to sort.
     """
+    people = Employee.objects.all()
     if after:
         place = Enrolment.objects.filter(pk=after).values_list("employee__employee_no", "pk").first()
         if place:
@@ -246,6 +263,12 @@ def page_after(enrolments: QuerySet[Enrolment], *, after: int | None, size: int 
             enrolments = enrolments.filter(
                 Q(employee__employee_no__gt=number) | Q(employee__employee_no=number, pk__gt=pk)
             )
+            people = people.filter(employee_no__gte=number)
+    if many:
+        theirs = enrolments.order_by().filter(employee=OuterRef("pk"))
+        found = list(people.filter(Exists(theirs)).order_by("employee_no").values_list("pk", flat=True)[: size + 1])
+        rows = list(enrolments.filter(employee__in=found[:size]))
+        return KeyPage(rows=rows, next=rows[-1].pk if len(found) > size else None)
     rows = list(enrolments[: size + 1])
     return KeyPage(rows=rows[:size], next=rows[size - 1].pk if len(rows) > size else None)
 

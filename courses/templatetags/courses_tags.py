@@ -32,7 +32,7 @@ def state_chip(enrolment: Enrolment, at) -> dict[str, str]:
 @register.filter
 def and_state(query: str, state: str) -> str:
     """``{{ query|and_state:'missing' }}``: the filter of the page with a state added."""
-    return f"{query}&state={state}" if query else f"?state={state}"
+    return f"{query}{'&' if '?' in query else '?'}state={state}"
 
 
 @register.filter

@@ -18,7 +18,6 @@ from courses.domain.queries import (
     Figures,
     ListState,
     UnitFigures,
-    child_figures,
     courses_of_month,
     figures_of_units,
     in_state,
@@ -27,6 +26,7 @@ from courses.domain.queries import (
     months_with_runs,
     page_after,
     people_figures,
+    rows_in_state,
     search_enrolments,
 )
 from courses.models import Course, Enrolment
@@ -37,6 +37,7 @@ from people.models import OrgUnit
 
 SMALLEST_GROUP = 5  # who sees counts only (M) sees none over fewer people
 PAGE = 50
+MANY = 2000  # a longer list is found by walking along the employee numbers
 
 STATE_LABELS = {
     ListState.MISSING: gettext_lazy("Not done"),
@@ -89,27 +90,44 @@ def completion(request):
 
 
 class _Row:
-    """One row of the table: a unit with its figures, hidden where they would speak of too few people."""
+    """One row of the table: a unit with its figures, hidden where they would speak of too few people.
 
-    def __init__(self, figures: UnitFigures, depth: int, *, counts_only: bool, own: bool = False):
+    What the template shows is made here once, because a group has many rows.
+    """
+
+    def __init__(self, figures: UnitFigures, table: _Table, *, own: bool = False):
         self.unit, self.now, self.change = figures.unit, figures.now, figures.change
-        self.depth, self.own = depth, own
+        self.depth, self.own = figures.unit.depth - table.top.depth + own, own
         self.has_children = figures.unit.numchild > 0 and not own
-        self.hidden = counts_only and 0 < figures.now.assigned < SMALLEST_GROUP
+        self.hidden = table.counts_only and 0 < figures.now.assigned < SMALLEST_GROUP
+        self.url, self.rows_url, self.names_url = table.addresses(figures.unit)
+        self.words = table.words % {"done": f"{self.now.completed:,}", "total": f"{self.now.assigned:,}"}
 
 
-def _rows(unit: OrgUnit, month: Month, course: Course | None, *, top: OrgUnit, counts_only: bool) -> list[_Row]:
-    """The units right below one, and what counts in the unit itself."""
-    children = child_figures(unit=unit, month=month, course=course)
-    depth = unit.depth - top.depth + 1
-    rows = [_Row(child, depth, counts_only=counts_only) for child in children]
-    own = figures_of_units(units=[unit], month=month, course=course)[0]
-    now, before = own.now, own.before
-    for child in children:
-        now, before = now - child.now, before - child.before
-    if children and now:
-        rows.insert(0, _Row(UnitFigures(unit, now, before), depth, counts_only=counts_only, own=True))
-    return rows
+class _Table:
+    """The units right below one, and what counts in the unit itself, beside the unit's own figures."""
+
+    def __init__(self, unit: OrgUnit, month: Month, course: Course | None, *, top: OrgUnit, counts_only: bool):
+        self.top, self.counts_only = top, counts_only
+        self.words = _("%(done)s of %(total)s")
+        self._query = f"?course={course.code}" if course else ""
+        # One look at the address patterns for the whole table; the unit is put in its place.
+        self._patterns = [
+            reverse(f"courses:{name}", args=[month, 0]).replace(f"/{month}/0/", f"/{month}/%d/")
+            for name in ("completion_unit", "completion_rows", "completion_names")
+        ]
+        children = OrgUnit.objects.filter(path__startswith=unit.path, depth=unit.depth + 1)
+        self.own, *below = figures_of_units(units=[unit, *children], month=month, course=course)
+        self.rows = [_Row(child, self) for child in below]
+        now, before = self.own.now, self.own.before
+        for child in below:
+            now, before = now - child.now, before - child.before
+        if below and now:
+            self.rows.insert(0, _Row(UnitFigures(unit, now, before), self, own=True))
+
+    def addresses(self, unit: OrgUnit) -> tuple[str, str, str]:
+        page, rows, names = (pattern % unit.pk for pattern in self._patterns)
+        return page + self._query, rows + self._query, names + self._query
 
 
 @binds("PM-X01")
@@ -122,9 +140,12 @@ def completion_unit(request, month: str, unit_id: int):
     courses = courses_of_month(wanted)
     course = _course(request, courses)
     counts_only = _counts_only(actor)
-    own = figures_of_units(units=[unit], month=wanted, course=course)[0]
+    table = _Table(unit, wanted, course, top=unit, counts_only=counts_only)
+    own = table.own
     tops = _top_units(actor)
-    path = [above for above in OrgUnit.objects.above(unit) if any(top.contains(above) for top in tops)]
+    path = [unit]
+    if unit not in tops:
+        path = [above for above in OrgUnit.objects.above(unit) if any(top.contains(above) for top in tops)]
     query = f"?course={course.code}" if course else ""
     for above in path:
         above.url = reverse("courses:completion_unit", args=[wanted, above.pk]) + query
@@ -135,7 +156,7 @@ def completion_unit(request, month: str, unit_id: int):
         "own": own,
         "now": own.now,
         "hidden": counts_only and 0 < own.now.assigned < SMALLEST_GROUP,
-        "rows": _rows(unit, wanted, course, top=unit, counts_only=counts_only),
+        "rows": table.rows,
         "path": path,
         "tops": [top for top in tops if top.pk != unit.pk] if len(tops) > 1 else [],
         "courses": courses,
@@ -143,10 +164,6 @@ def completion_unit(request, month: str, unit_id: int):
         "query": query,
         "sees_names": sees_people(actor, "PM-X01"),
         "may_export": actor.may("PM-X02"),
-        "series": [
-            {"month": one, "value": figures.permille / 10 if figures.permille is not None else None}
-            for one, figures in series
-        ],
         "series_values": [
             figures.permille / 10 if figures.permille is not None and not counts_only else None
             for _m, figures in series
@@ -174,10 +191,9 @@ def completion_rows(request, month: str, unit_id: int):
     if not top.contains(unit):
         raise Http404
     context = {
-        "rows": _rows(unit, wanted, course, top=top, counts_only=_counts_only(actor)),
+        "rows": _Table(unit, wanted, course, top=top, counts_only=_counts_only(actor)).rows,
         "month": wanted,
         "unit": top,
-        "query": f"?course={course.code}" if course else "",
         "sees_names": sees_people(actor, "PM-X01"),
     }
     return render(request, "courses/_completion_rows.html", context)
@@ -225,7 +241,13 @@ def completion_names(request, month: str, unit_id: int | None = None):
     """The people behind a figure, paged by key so that the last page is as quick as the first."""
     names = _Names(request, "PM-X01", month, unit_id)
     after = request.GET.get("after", "")
-    page = page_after(names.enrolments, after=int(after) if after.isdecimal() and len(after) < 19 else None, size=PAGE)
+    now = _figures(names)
+    page = page_after(
+        names.enrolments,
+        after=int(after) if after.isdecimal() and len(after) < 19 else None,
+        size=PAGE,
+        many=names.unit is not None and not names.search and rows_in_state(now, names.state) > MANY,
+    )
     view = "courses:completion_names" if names.unit else "courses:completion_people"
     tail = [names.unit.pk] if names.unit else []
     context = {
@@ -233,7 +255,7 @@ def completion_names(request, month: str, unit_id: int | None = None):
         "month": names.month,
         "unit": names.unit,
         "page": page,
-        "now": _figures(names),
+        "now": now,
         "at": names.at,
         "is_first": not after,
         "states": [

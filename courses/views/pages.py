@@ -45,16 +45,16 @@ def _catalogue(request, actor, page: CourseCataloguePage):
         cards.append(
             {
                 "page": one,
+                "theme": one.get_theme_display(),
                 "url": one.get_url(request),
                 "minutes": sum(step.minutes for step in steps),
                 "steps": len(steps),
                 "enrolment": enrolments.get(one.translation_key),
             }
         )
-    themes: dict = {}
-    for card in cards:
-        themes.setdefault(card["page"].get_theme_display(), []).append(card)
-    context = {"page": page, "themes": themes.items(), "count": len(cards), "at": timezone.now()}
+    themes = list(Course.Theme)
+    cards.sort(key=lambda card: themes.index(card["page"].theme))
+    context = {"page": page, "cards": cards, "count": len(cards), "at": timezone.now()}
     return render(request, "courses/catalogue_page.html", context)
 
 

@@ -212,8 +212,10 @@ def test_names_are_filtered_by_state_course_and_search(as_, world):
     assert _people(client.get(address, {"q": "003"})) == ["东3"]
 
 
-def test_names_are_paged_by_key(as_, world, monkeypatch):
+@pytest.mark.parametrize("many", [0, 2000])
+def test_names_are_paged_by_key(as_, world, monkeypatch, many):
     monkeypatch.setattr("courses.views.completion.PAGE", 3)
+    monkeypatch.setattr("courses.views.completion.MANY", many)
     client, address = as_("hr"), _names(world, world.group)
     seen, after = [], ""
     for _page in range(3):
