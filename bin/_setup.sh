@@ -74,4 +74,11 @@ PY
   }
 }
 
-compile_translations() { .venv/bin/python manage.py compile_translations; }
+# Catalogues are compiled again only when one has changed.
+compile_translations() {
+  local stamp=.venv/.translations now
+  now=$(cat ./*/locale/*/LC_MESSAGES/*.po | sha256sum)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] && return
+  .venv/bin/python manage.py compile_translations
+  printf '%s' "$now" > "$stamp"
+}
