@@ -5,7 +5,6 @@ import io
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.contrib.auth.models import Group
 from django.utils import timezone
 from openpyxl import Workbook
 
@@ -14,7 +13,18 @@ from assessments.models import AnswerOption, Question, QuestionCategory, Quiz, Q
 from certificates.domain.issuing import publish_design
 from certificates.models import CertificateDesign
 from core.periods import Month
-from courses.models import Course, CourseCataloguePage, CoursePage, LessonPage, Step
+from courses.domain.opening import open_month
+from courses.models import (
+    Audience,
+    Course,
+    CourseCataloguePage,
+    CoursePage,
+    Enrolment,
+    LessonPage,
+    PlanLine,
+    Programme,
+    Step,
+)
 from people.domain.roles import grant_role
 from people.models import Employee, OrgUnit, RoleGrant, User
 from portal.house import set_up_house
@@ -75,7 +85,7 @@ class Company:
     west: OrgUnit
     hr: User
     author: User
-    second_author: User
+    moderator: User
     manager: Employee
     colleague: Employee  # reports to the manager and can sign in
     neighbour: Employee  # of the other branch
@@ -120,14 +130,14 @@ def found_company(language: str) -> Company:
 
     hr = person("0001", "何秀兰", "He Xiulan", root, head).user
     author = person("0002", "宋知微", "Song Zhiwei", root, head).user
-    second_author = person("0003", "陆远", "Lu Yuan", root, head).user
+    moderator = person("0003", "陆远", "Lu Yuan", root, head).user
     manager = person("0101", "高建国", "Gao Jianguo", east, head)
     colleague = person("0102", "沈月", "Shen Yue", east, clerk, manager)
     west_head = person("0201", "唐宁", "Tang Ning", west, head, sign_in=False)
     neighbour = person("0202", "白帆", "Bai Fan", west, clerk, west_head, sign_in=False)
     grant_role(user=hr, role=RoleGrant.Role.HR, unit=root, by=None, at=now)
-    for user in (author, second_author):
-        grant_role(user=user, role=RoleGrant.Role.AUTHOR, by=None, at=now)
+    grant_role(user=author, role=RoleGrant.Role.AUTHOR, by=None, at=now)
+    grant_role(user=moderator, role=RoleGrant.Role.MODERATOR, by=None, at=now)
     course, quiz = _course(now)
     return Company(
         language=language,
@@ -137,7 +147,7 @@ def found_company(language: str) -> Company:
         west=west,
         hr=hr,
         author=author,
-        second_author=second_author,
+        moderator=moderator,
         manager=manager,
         colleague=colleague,
         neighbour=neighbour,
@@ -146,9 +156,13 @@ def found_company(language: str) -> Company:
     )
 
 
-def make_moderator(user: User) -> None:
-    """Somebody who may approve what others submit."""
-    user.groups.add(Group.objects.get(name="Content moderators"))
+def open_this_month(company: Company) -> dict[str, Enrolment]:
+    """What HR does at the desk, done at once: the course for everybody of the east branch, by employee number."""
+    audience = Audience.objects.create(name="一线", name_en="Front line", scope=company.root, rule={"units": ["E"]})
+    programme = Programme.objects.create(name="每月一课", name_en="One a month", audience=audience)
+    PlanLine.objects.create(programme=programme, course=company.course, month=company.month)
+    open_month(month=company.month, by=company.hr, at=timezone.now())
+    return {one.employee.employee_no: one for one in Enrolment.objects.select_related("employee", "run")}
 
 
 def _course(now: dt.datetime) -> tuple[Course, Quiz]:

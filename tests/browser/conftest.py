@@ -89,8 +89,9 @@ def visit(browser, server, request):
     """Make visitors: ``visit("en", phone=True)``. What they saw last is kept as a picture when the test fails."""
     visitors: list[Visitor] = []
 
-    def make(language: str, *, phone: bool = False, name: str = "") -> Visitor:
-        visitors.append(Visitor(browser, server.url, language, phone=phone, name=name or f"visitor{len(visitors)}"))
+    def make(language: str, *, phone: bool = False, name: str = "", scripts: bool = True) -> Visitor:
+        name = name or f"visitor{len(visitors)}"
+        visitors.append(Visitor(browser, server.url, language, phone=phone, name=name, scripts=scripts))
         return visitors[-1]
 
     yield make

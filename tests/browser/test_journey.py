@@ -21,7 +21,7 @@ from core.models import Job
 from courses.domain.progress import complete_step
 from courses.models import Audience, CourseRun, Enrolment, StepCompletion
 from people.models import Employee, OrgUnit, RosterImport
-from tests.browser.company import TITLE, Company, found_company, make_moderator, roster_file
+from tests.browser.company import TITLE, Company, found_company, roster_file
 from tests.browser.visitor import PATIENCE, Visitor
 from tests.factories.assessments import right_answer, wrong_answer
 
@@ -417,13 +417,12 @@ def _author(company: Company, visit, learner: Visitor) -> None:
     assert (page.title, page.current_workflow_state.status) != (title, None)
     assert page.title != title, "nothing is public before somebody approves"
 
-    make_moderator(company.second_author)
     moderator = visit(company.language, name="moderator")
     moderator.sign_in("0003")
     moderator.open("/cms/", look=False)
     moderator.open(edit, look=False)
     expect(moderator.page.locator("#id_title")).to_have_value(title)
-    _cms_action(moderator, '[data-workflow-action-name="approve"]:not([data-launch-modal])')
+    _cms_action(moderator, '[data-workflow-action-name="approve"]:not([data-workflow-action-modal-url])')
     moderator.calm()
     page.refresh_from_db()
     assert (page.title, page.live, page.has_unpublished_changes) == (title, True, False)
@@ -454,6 +453,6 @@ def _cms_action(visitor: Visitor, selector: str) -> None:
     """Press an action of the editor; it may stand behind the arrow of the action menu."""
     button = visitor.page.locator(selector).first
     if not button.is_visible():
-        visitor.page.locator(".footer [data-w-dropdown-target=toggle], footer .w-dropdown-button button").last.click()
+        visitor.page.locator("footer .w-dropdown-button [data-w-dropdown-target=toggle]").first.click()
     with visitor.page.expect_navigation(timeout=PATIENCE):
         button.click()

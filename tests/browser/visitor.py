@@ -34,7 +34,7 @@ class Visitor:
     width, and have put no error on the console; a refusal of the content security policy is such an error.
     """
 
-    def __init__(self, browser: Browser, url: str, language: str, *, phone: bool, name: str):
+    def __init__(self, browser: Browser, url: str, language: str, *, phone: bool, name: str, scripts: bool = True):
         self.url, self.language, self.phone, self.name = url, language, phone, name
         device = (
             {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
@@ -46,6 +46,7 @@ class Visitor:
             locale="zh-CN" if language == "zh-hans" else "en-GB",
             timezone_id="Asia/Shanghai",
             reduced_motion="reduce",
+            java_script_enabled=scripts,
             **device,
         )
         self.context.set_default_timeout(PATIENCE)

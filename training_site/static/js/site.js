@@ -3,6 +3,7 @@ import { attachDialogs } from "./dialog.js";
 import { attachFileDrops } from "./file-drop.js";
 import { attachMenus } from "./menu.js";
 import { attachOnce } from "./once.js";
+import { attachSendAgain } from "./send-again.js";
 import { attachToasts, tell } from "./toasts.js";
 
 function attach(root) {
@@ -10,6 +11,7 @@ function attach(root) {
   attachFileDrops(root);
   attachMenus(root);
   attachOnce(root);
+  attachSendAgain(root);
   attachToasts(root);
   root.querySelector("[data-focus]")?.focus();
 }
