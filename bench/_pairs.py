@@ -28,6 +28,7 @@ import json
 import operator
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -155,6 +156,7 @@ def site(**environment: str) -> Path:
     sys.path.insert(0, str(ROOT))
     folder = Path(tempfile.mkdtemp(prefix="training-bench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run that is ended tidies up too
     os.environ.update({"VAR_DIR": str(folder), "MEDIA_ROOT": str(folder / "media"), **environment})
     os.environ["DJANGO_SETTINGS_MODULE"] = "training_site.settings.test"
     import django
