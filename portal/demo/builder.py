@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import random
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,8 +19,10 @@ from assessments.domain.takeover import PastAttempt, mark_past, take_over_attemp
 from assessments.models import Question, Quiz, Response
 from certificates.domain.issuing import publish_design
 from certificates.models import CertificateDesign
+from core.jobs import run_job
 from core.notices import notify
 from core.periods import Month
+from core.spreadsheets import write_csv
 from courses.domain.opening import catch_up, close_run, open_month
 from courses.domain.progress import complete_step, visit_step
 from courses.domain.takeover import DoneStep, take_over_steps
@@ -27,10 +30,10 @@ from courses.models import Audience, CourseRun, Enrolment, PlanLine, Programme, 
 from people.domain.invitations import accept_invitation, invite
 from people.domain.leave import add_leave
 from people.domain.moves import mark_left, move_employee
-from people.domain.queries import pinyin_of
 from people.domain.roles import grant_role
+from people.domain.roster import request_apply, upload_roster
 from people.domain.units import add_unit
-from people.models import Employee, OrgUnit, Placement, Position, RoleGrant, User
+from people.models import Employee, OrgUnit, Position, RoleGrant, RosterImport, User
 from portal.demo import company as story
 from portal.demo import news
 from portal.demo.course_content import DemoCourse, build_course, read_courses
@@ -161,51 +164,63 @@ def _tree(builder: Builder) -> None:
 
 def _people(builder: Builder) -> None:
     joiners = {one.employee_no for one in builder.company.happenings if one.kind == "join"}
-    _hire(builder, [one for one in builder.company.people.values() if one.employee_no not in joiners])
+    first = [one for one in builder.company.people.values() if one.employee_no not in joiners]
+    _hire(builder, first, on=timezone.localdate(builder.beginning), by=None)
     builder.say(f"{len(builder.people)} people in {len(builder.units)} units")
 
 
-def _hire(builder: Builder, persons: list[story.Person]) -> None:
-    """Records and first posts, in the order in which managers come before their people."""
-    first_posts = _first_posts(builder.company)
-    made = []
-    for person in persons:
-        unit, position, manager_no = first_posts[person.employee_no]
-        made.append(
-            Employee(
-                employee_no=person.employee_no,
-                name=person.name,
-                name_latin=person.name_latin,
-                pinyin=pinyin_of(person.name),
-                unit=builder.units[unit],
-                position=builder.positions[position],
-                hired_on=person.hired_on,
-                email=person.email,
-                mobile=person.mobile,
-                language=person.language,
-            )
-        )
-    for employee in Employee.objects.bulk_create(made):
-        builder.people[employee.employee_no] = employee
-    for employee in made:
-        manager_no = first_posts[employee.employee_no][2]
-        employee.manager = builder.people[manager_no] if manager_no else None
-    Employee.objects.bulk_update(made, ["manager"], batch_size=200)
-    Placement.objects.bulk_create(
-        Placement(
-            employee=employee,
-            unit=employee.unit,
-            position=employee.position,
-            manager=employee.manager,
-            starts_on=employee.hired_on,
-        )
-        for employee in made
+def _hire(builder: Builder, persons: list[story.Person], *, on: dt.date, by: User | None) -> None:
+    """Bring people in by a roster file, as HR does: uploaded, checked, applied."""
+    at, file = moment(on, 8, 30), io.BytesIO()
+    write_csv(file, _ROSTER, (_roster_row(builder, person) for person in persons))
+    roster = upload_roster(
+        file=file,
+        file_name=f"花名册 {on}.csv",
+        scope=builder.units[story.GROUP.code],
+        mode=RosterImport.Mode.CHANGES,
+        missing=RosterImport.Missing.KEEP,
+        effective_on=on,
+        all_or_nothing=True,
+        by=by,
+        at=at,
     )
+    run_job(roster.job_id, clock=lambda: at)
+    roster.refresh_from_db()
+    request_apply(roster=roster, by=by, at=at)
+    roster.refresh_from_db()
+    run_job(roster.job_id, clock=lambda: at)
+    roster.refresh_from_db()
+    if roster.state != RosterImport.State.APPLIED:
+        raise RuntimeError(f"the roster of {on} was not applied: {roster.state} {roster.counts} {roster.problem}")
+    hired = list(Employee.objects.filter(employee_no__in=[one.employee_no for one in persons]))
+    for employee in hired:
+        employee.name_latin = builder.company.people[employee.employee_no].name_latin  # a roster has no column for it
+        builder.people[employee.employee_no] = employee
+    Employee.objects.bulk_update(hired, ["name_latin"], batch_size=500)
+    people = {employee.pk: employee for employee in builder.people.values()}
+    units = {unit.pk: unit for unit in builder.units.values()}
+    positions = {position.pk: position for position in builder.positions.values()}
+    for employee in hired:  # the rows that later happenings change are the rows at hand
+        employee.unit, employee.position = units[employee.unit_id], positions[employee.position_id]
+        employee.manager = people.get(employee.manager_id)
 
 
-def _first_posts(company: story.Company) -> dict[str, tuple[str, str, str]]:
-    """Unit, position and manager of everybody on the first day."""
-    return {one.employee_no: (one.unit, one.position, one.manager_no) for one in company.people.values()}
+_ROSTER = ("工号", "姓名", "部门", "岗位", "岗位序列", "上级工号", "入职日期", "邮箱", "手机", "语言")
+
+
+def _roster_row(builder: Builder, person: story.Person) -> tuple:
+    return (
+        person.employee_no,
+        person.name,
+        builder.company.path_of(person.unit),
+        person.position,
+        story.POSITIONS[person.position][1],
+        person.manager_no,
+        person.hired_on.isoformat(),
+        person.email,
+        person.mobile,
+        person.language,
+    )
 
 
 def _sign_ins(builder: Builder) -> None:
@@ -278,22 +293,23 @@ def _month(builder: Builder, month: Month, happenings: list[story.Happening]) ->
     for one in happenings[len(before) :]:
         _happen(builder, one)
         if one.kind == "join":
-            _catch_up(by, moment(one.on, 10))
+            _catch_up(by, moment(one.on, 10), month)
     end = min(moment(month.last_day, 23), builder.now)
-    _catch_up(by, end)
+    _catch_up(by, end, month, month.previous)
     _learn(builder, month, end)
     builder.say(f"{month}")
 
 
-def _catch_up(by: User, at: dt.datetime) -> None:
-    for run in CourseRun.objects.filter(state=CourseRun.State.OPEN, accept_until__gte=at).select_related("course"):
+def _catch_up(by: User, at: dt.datetime, *months: Month) -> None:
+    runs = CourseRun.objects.filter(state=CourseRun.State.OPEN, month__in=months, accept_until__gte=at)
+    for run in runs.select_related("course"):
         catch_up(run=run, by=by, at=at)
 
 
 def _happen(builder: Builder, one: story.Happening) -> None:
     by, at = builder.users[story.HR], moment(one.on, 9)
     if one.kind == "join":
-        _hire(builder, [builder.company.people[one.employee_no]])
+        _hire(builder, [builder.company.people[one.employee_no]], on=one.on, by=by)
         _give_sign_ins(builder, [builder.people[one.employee_no]])
         return
     employee = builder.people[one.employee_no]

@@ -297,8 +297,14 @@ class Company:
     people: dict[str, Person]
     happenings: list[Happening] = field(default_factory=list)
 
-    def in_month(self, month: Month) -> list[Happening]:
-        return [one for one in self.happenings if month.first_day <= one.on <= month.last_day]
+    def path_of(self, code: str) -> str:
+        """The names of a unit and all above it, from the top, as a roster writes them."""
+        by_code = {unit.code: unit for unit in self.units}
+        names, unit = [], by_code[code]
+        while unit:
+            names.insert(0, unit.name)
+            unit = by_code.get(unit.parent)
+        return " / ".join(names)
 
 
 def units(branches_per_city: int = 9) -> list[UnitSpec]:

@@ -70,6 +70,7 @@ class DemoCourse:
     course: Course | None = None
     quiz: Quiz | None = None
     categories: dict[str, QuestionCategory] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
 
 
 def read_courses() -> list[DemoCourse]:
@@ -221,7 +222,7 @@ def _pages(
         theme=words["theme"],
         summary=words["summary"][language],
         outcomes="\n".join(line[language] for line in words["outcomes"]),
-        picture=_picture(demo, words["image"], words["image_alt"][language], words["title"][language]),
+        picture=_picture(demo, words["image"], words["image_alt"], words["title"]),
         certificate_design=design,
         live=False,
         first_published_at=at,
@@ -277,18 +278,21 @@ def _block(demo: DemoCourse, block: dict, language: str) -> dict:
     if kind == "image":
         alt = block["alt"][language]
         caption = block.get("caption", {}).get(language, "")
-        picture = _picture(demo, block["file"], alt, caption or demo.words["title"][language])
+        picture = _picture(demo, block["file"], block["alt"], block.get("caption", demo.words["title"]))
         return {"type": "picture", "value": {"picture": picture.pk, "alt": alt, "caption": caption}}
     raise ValueError(f"{demo.slug}: no block is called {kind}")
 
 
-def _picture(demo: DemoCourse, name: str, description: str, title: str) -> Picture:
-    """The drawing as a picture of the library; one for each language, because its description is in one."""
-    file = CONTENT / demo.slug / name
-    picture = Picture(title=title[:255], description=description[:255])
-    picture.file = ImageFile(io.BytesIO(file.read_bytes()), name=f"{demo.slug}-{name}")
-    picture.save()
-    return picture
+def _picture(demo: DemoCourse, name: str, description: dict, title: dict) -> Picture:
+    """The drawing as a picture of the library, once for both languages; a page says in its own what it shows."""
+    if name not in demo.pictures:
+        picture = Picture(
+            title=f"{title['zh']} / {title['en']}"[:255], description=f"{description['zh']} / {description['en']}"[:255]
+        )
+        picture.file = ImageFile(io.BytesIO((CONTENT / demo.slug / name).read_bytes()), name=f"{demo.slug}-{name}")
+        picture.save()
+        demo.pictures[name] = picture
+    return demo.pictures[name]
 
 
 def _practice_log(demo: DemoCourse, language: str) -> dict:

@@ -122,7 +122,9 @@ def test_a_person_goes_through_a_month(course, hr_user, clock, django_capture_on
     enrolment = Enrolment.objects.get(employee=learner)
 
     # 4. Two lessons, each read and done.
-    first, second, quiz = [run_step.step for run_step in enrolment.run.steps.order_by("position").select_related("step")]
+    first, second, quiz = [
+        run_step.step for run_step in enrolment.run.steps.order_by("position").select_related("step")
+    ]
     for step in (first, second):
         client.post(reverse("courses:visit", args=[enrolment.pk, step.pk]))
         assert client.get(reverse("courses:lesson", args=[enrolment.pk, step.pk])).status_code == 200

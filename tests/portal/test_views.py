@@ -244,7 +244,9 @@ def test_pm_x01_hr_desk_of_a_unit_of_somebody_else_is_not_found(house, as_):
     assert as_(house["other_hr"]).get(address, {"unit": "no"}).status_code == 404
 
 
-@pytest.mark.parametrize(("who", "status"), [("hr", 200), ("auditor", 200), ("manager", 403), ("author", 403), ("admin", 403)])
+@pytest.mark.parametrize(
+    ("who", "status"), [("hr", 200), ("auditor", 200), ("manager", 403), ("author", 403), ("admin", 403)]
+)
 def test_pm_i05_hr_desk_opens_to_hr_and_auditors(house, as_, who, status):
     assert as_(house[who]).get(reverse("portal:hr_desk")).status_code == status
     assert as_(house[who]).get(reverse("portal:hr_people")).status_code == status
