@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -68,7 +69,7 @@ class Link:
 
     action: str
     subject: models.Model
-    actor: models.Model | None
+    actor: Any  # a User or None; the class of users is above this layer
     at: dt.datetime
     before: dict | None = None
     after: dict | None = None

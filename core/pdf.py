@@ -276,8 +276,9 @@ class Sheet:
                 [document.make_stream(b"q\n" + body + b"\nQ\n"), document.make_stream(b"% the stamps come here")]
             )
             font = document.make_indirect(pikepdf.Dictionary(Type=pikepdf.Name.Font))
-            resources = page.Resources = pikepdf.Dictionary(page.Resources)
-            resources.Font = pikepdf.Dictionary(resources.get("/Font", {}))
+            # Both are dictionaries of the PDF, which its types cannot tell from other objects.
+            resources = page.Resources = pikepdf.Dictionary(page.Resources)  # type: ignore[arg-type]
+            resources.Font = pikepdf.Dictionary(resources.get("/Font", {}))  # type: ignore[arg-type]
             resources.Font["/S0"] = font
             out = io.BytesIO()
             document.save(
@@ -358,9 +359,9 @@ def bind(copies: Iterable[tuple[Sheet, Iterable[Line | Modules]]], *, title: str
         for sheet, stamps in copies:
             if id(sheet) not in forms:
                 with pikepdf.open(io.BytesIO(sheet.pdf)) as source:
-                    box = source.pages[0].mediabox
+                    media_box = source.pages[0].mediabox
                     form = document.copy_foreign(source.pages[0].as_form_xobject())
-                    forms[id(sheet)] = (form, Array([float(number) for number in box]))
+                    forms[id(sheet)] = (form, Array([float(number) for number in media_box]))
             form, box = forms[id(sheet)]
             content = b"q /T Do Q\n" + _draw(stamps, sheet.height, fonts)
             page = Dictionary(

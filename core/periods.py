@@ -6,12 +6,16 @@ import calendar
 import datetime as dt
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import formats
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.db.models.expressions import Combinable
 
 
 @dataclass(frozen=True, order=True)
@@ -68,6 +72,10 @@ class MonthField(models.CharField):
     """A Month, stored as its seven characters so that it sorts and reads the same in every database."""
 
     description = _("Month")
+
+    if TYPE_CHECKING:  # what goes in and comes out, for django-stubs; a CharField says str there
+        _pyi_private_set_type: Month | Combinable  # type: ignore[assignment]
+        _pyi_private_get_type: Month  # type: ignore[assignment]
 
     def __init__(self, *args, **kwargs):
         kwargs["max_length"] = 7

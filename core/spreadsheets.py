@@ -19,9 +19,10 @@ import logging
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import python_calamine
 import xlsxwriter
@@ -202,7 +203,7 @@ def _open_csv(file: BinaryIO, size: int, limits: Limits) -> Table:
                     count += 1
                     if count > limits.rows:
                         raise Unreadable("too_many_rows", limit=limits.rows)
-                    yield row
+                    yield [*row]
                 return
             except csv.Error:
                 count += 1
@@ -331,7 +332,7 @@ def _inspect_archive(file: BinaryIO, limits: Limits) -> int:
         try:
             with archive.open(entry) as part:
                 unpacked, rows = _inspect_part(part, entry, total, limits)
-        except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, zipfile.zlib.error) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, zlib.error) as error:
             raise Unreadable("broken") from error
         total += unpacked
         longest = max(longest, rows)
@@ -458,7 +459,7 @@ def _plain(value: Cell) -> str:
     return str(neutral(value))
 
 
-def write_csv(file: BinaryIO, header: Iterable[Cell], rows: Iterable[Iterable[Cell]]) -> int:
+def write_csv(file: IO[bytes], header: Iterable[Cell], rows: Iterable[Iterable[Cell]]) -> int:
     """This function will write a table as CSV in UTF-8 with a mark (Excel needs it for Chinese); returns the rows."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="", write_through=False)
     writer = csv.writer(text)
@@ -483,7 +484,7 @@ class SheetOut:
     notes: list[str] = field(default_factory=list)
 
 
-def write_xlsx(file: BinaryIO, sheets: Iterable[SheetOut]) -> int:
+def write_xlsx(file: IO[bytes], sheets: Iterable[SheetOut]) -> int:
     """This function will write an XLSX workbook in constant memory; returns the rows of all tables.
 
     Text stays text (numbers of people too), dates are real dates, numbers are numbers. No cell is a formula or a link.
@@ -577,7 +578,9 @@ def download_sheets(*, name: str, sheets: Iterable[SheetOut]) -> FileResponse:
     return _answer(file, name, "xlsx", XLSX_TYPE, write_xlsx(file, sheets))
 
 
-def _answer(file: BinaryIO, name: str, kind: str, content_type: str, count: int) -> FileResponse:
+def _answer(
+    file: tempfile.SpooledTemporaryFile[bytes], name: str, kind: str, content_type: str, count: int
+) -> FileResponse:
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)

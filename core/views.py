@@ -1,6 +1,8 @@
 """Watching a job one asked for, and the gate through which every picture goes."""
 
+from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.http import FileResponse, Http404, HttpResponseRedirect
@@ -25,6 +27,17 @@ PICTURE_TYPES = {
 }
 
 
+def _binds(*rows: str) -> Callable[[Any], Any]:
+    """What people.domain.access.binds does for the apps above: say under which rows of the table a view stands."""
+
+    def mark(view):
+        view.permission_rows = rows
+        return view
+
+    return mark
+
+
+@_binds("PM-N01")  # one's own jobs are part of what the platform tells oneself (S for every role)
 @require_http_methods(["GET", "HEAD", "POST"])
 def job(request, job_id: int):
     """How far a job is. Only for the person who asked for it; to everybody else it does not exist."""
@@ -48,16 +61,13 @@ def job(request, job_id: int):
     return response
 
 
-# One's own jobs are part of what the platform tells oneself (S for every role).
-job.permission_rows = ("PM-N01",)
-
-
 def _own_path(request) -> str:
     address = request.POST.get("next", "")
     good = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
     return address if good else ""
 
 
+@_binds("PM-C06")
 @require_safe
 def picture(request, path: str):
     """A picture of the content, for anybody signed in (TRUST MC-16).
@@ -81,6 +91,3 @@ def picture(request, path: str):
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
-
-
-picture.permission_rows = ("PM-C06",)

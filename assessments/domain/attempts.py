@@ -154,6 +154,7 @@ def start_attempt(*, enrolment: Enrolment, step: Step, at: dt.datetime, rng: ran
 
 def _new_attempt(enrolment: Enrolment, step: Step, standing: Standing, at: dt.datetime, rng: random.Random) -> Attempt:
     quiz = standing.quiz
+    assert quiz is not None  # where there is none, the standing is a refusal
     seen = Response.objects.filter(attempt__enrolment__employee=enrolment.employee_id, attempt__quiz=quiz)
     try:
         drawn = draw_questions(
@@ -240,9 +241,10 @@ def submit_attempt(*, attempt: Attempt, at: dt.datetime) -> Attempt:
     (over all submitted attempts, this one included) reaches the pass mark copied at the start.
     """
     with transaction.atomic():
-        in_time = attempt.deadline_at is None or at <= attempt.deadline_at
-        moment = at if in_time else attempt.deadline_at
-        ended = Attempt.End.PERSON if in_time else Attempt.End.TIME
+        if attempt.deadline_at is None or at <= attempt.deadline_at:
+            moment, ended = at, Attempt.End.PERSON
+        else:
+            moment, ended = attempt.deadline_at, Attempt.End.TIME
         claimed = Attempt.objects.filter(pk=attempt.pk, state=Attempt.State.OPEN).update(
             state=Attempt.State.SUBMITTED, submitted_at=moment, ended=ended
         )
@@ -273,8 +275,9 @@ def _mark(attempt: Attempt, moment: dt.datetime) -> None:
         .order_by("number")
         .values_list("percent", flat=True)
     )
-    counting = marking.counting_percent(percents=[*earlier, percent], grading=attempt.rules["grading"])
-    passed = counting >= attempt.rules["pass_mark"]
+    percents = [*(one for one in earlier if one is not None), percent]
+    counting = marking.counting_percent(percents=percents, grading=attempt.rules["grading"])
+    passed = counting is not None and counting >= attempt.rules["pass_mark"]
     Attempt.objects.filter(pk=attempt.pk).update(score=marking.points(total, 1), percent=percent, passed=passed)
     if passed:
         enrolment = Enrolment.objects.select_related("run").get(pk=attempt.enrolment_id)

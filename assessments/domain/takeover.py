@@ -7,6 +7,7 @@ import functools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 
 from django.db import connection, transaction
@@ -32,7 +33,7 @@ class PastAttempt:
     answers: list
     score: Fraction = Fraction(0)
     shares: list[Fraction] = field(default_factory=list)
-    percent: object = None
+    percent: Decimal | None = None
     passed: bool | None = None
 
 
@@ -46,8 +47,9 @@ def mark_past(*, attempt: PastAttempt, quiz: Quiz, earlier: Iterable[PastAttempt
         (share * one.points for share, one in zip(attempt.shares, attempt.drawn, strict=True)), Fraction(0)
     )
     attempt.percent = marking.floored_percent(score=attempt.score, max_score=sum(one.points for one in attempt.drawn))
-    percents = [*(one.percent for one in earlier), attempt.percent]
-    attempt.passed = marking.counting_percent(percents=percents, grading=quiz.grading) >= quiz.pass_mark
+    percents = [*(one.percent for one in earlier if one.percent is not None), attempt.percent]
+    counting = marking.counting_percent(percents=percents, grading=quiz.grading)
+    attempt.passed = counting is not None and counting >= quiz.pass_mark
     return attempt
 
 
@@ -98,7 +100,8 @@ _COLUMNS = ("attempt", "position", "question_version", "option_order", "points",
 def _insert_responses(rows: list[Attempt], attempts: list[PastAttempt]) -> None:
     """Write the answers as plain rows: ten to an attempt, they are most of the work, and no model is needed for them."""
     quote, ops = connection.ops.quote_name, connection.ops
-    columns = ", ".join(quote(Response._meta.get_field(name).column) for name in _COLUMNS)
+    column_of = {field.name: field.column for field in Response._meta.concrete_fields if field.column}
+    columns = ", ".join(quote(column_of[name]) for name in _COLUMNS)
     marks = ", ".join(["%s"] * len(_COLUMNS))
     score = Response._meta.get_field("score")
 

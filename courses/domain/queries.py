@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.utils import timezone
@@ -13,6 +14,9 @@ from core.periods import Month
 from courses.domain.tallies import COLUMNS
 from courses.models import Course, CourseRun, Enrolment, RunStep, Step, StepCompletion, Tally
 from people.models import Employee, OrgUnit
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 _State = Enrolment.State
 
@@ -89,6 +93,11 @@ def _tallies(*, months: Iterable[Month], course: Course | None, run: CourseRun |
 
 
 _SUMS = {column: Sum(column) for column in COLUMNS}
+_NAMED_SUMS = {f"sum_{column}": total for column, total in _SUMS.items()}  # beside the columns they sum up
+
+
+def _figures(row: Mapping[str, Any]) -> Figures:
+    return Figures(**{column: row[f"sum_{column}"] for column in COLUMNS})
 
 
 def unit_figures(*, unit: OrgUnit, month: Month, course: Course | None = None, run: CourseRun | None = None) -> Figures:
@@ -104,12 +113,9 @@ def figures_of_units(*, units: Iterable[OrgUnit], month: Month, course: Course |
         _tallies(months=[month, month.previous], course=course, run=None)
         .filter(unit__in=[unit.pk for unit in units])
         .values("unit_id", "run__month")
-        .annotate(**{f"sum_{column}": total for column, total in _SUMS.items()})
+        .annotate(**_NAMED_SUMS)
     )
-    found = {
-        (row["unit_id"], row["run__month"]): Figures(**{column: row[f"sum_{column}"] for column in COLUMNS})
-        for row in rows
-    }
+    found = {(row["unit_id"], row["run__month"]): _figures(row) for row in rows}
     nothing = Figures()
     return [
         UnitFigures(
@@ -123,7 +129,7 @@ def figures_of_units(*, units: Iterable[OrgUnit], month: Month, course: Course |
 
 def child_figures(*, unit: OrgUnit, month: Month, course: Course | None = None) -> list[UnitFigures]:
     """This function will return the figures of the units right below a unit, in tree order. Two queries."""
-    children = OrgUnit.objects.filter(path__startswith=unit.path, depth=unit.depth + 1)
+    children = unit.get_children()
     return figures_of_units(units=children, month=month, course=course)
 
 
@@ -131,12 +137,9 @@ def month_series(*, unit: OrgUnit, last: Month, months: int = 12, course: Course
     """This function will return [(month, figures)] of a unit for so many months up to ``last``, oldest first."""
     wanted = [last.plus(-back) for back in range(months - 1, -1, -1)]
     rows = (
-        _tallies(months=wanted, course=course, run=None)
-        .filter(unit=unit)
-        .values("run__month")
-        .annotate(**{f"sum_{column}": total for column, total in _SUMS.items()})
+        _tallies(months=wanted, course=course, run=None).filter(unit=unit).values("run__month").annotate(**_NAMED_SUMS)
     )
-    found = {row["run__month"]: Figures(**{c: row[f"sum_{c}"] for c in COLUMNS}) for row in rows}
+    found = {row["run__month"]: _figures(row) for row in rows}
     return [(month, found.get(month, Figures())) for month in wanted]
 
 
@@ -144,8 +147,7 @@ def run_figures(*, runs: Iterable[CourseRun], units: Iterable[OrgUnit] | None = 
     """This function will return {run id: figures} over units that do not contain each other (None: the roots)."""
     tallies = Tally.objects.filter(run__in=[run.pk for run in runs])
     tallies = tallies.filter(unit__depth=1) if units is None else tallies.filter(unit__in=[unit.pk for unit in units])
-    rows = tallies.values("run_id").annotate(**{f"sum_{column}": total for column, total in _SUMS.items()})
-    return {row["run_id"]: Figures(**{c: row[f"sum_{c}"] for c in COLUMNS}) for row in rows}
+    return {row["run_id"]: _figures(row) for row in tallies.values("run_id").annotate(**_NAMED_SUMS)}
 
 
 def months_with_runs() -> list[Month]:
@@ -273,7 +275,13 @@ def page_after(enrolments: QuerySet[Enrolment], *, after: int | None, size: int 
     return KeyPage(rows=rows[:size], next=rows[size - 1].pk if len(rows) > size else None)
 
 
-def with_last_activity(enrolments: QuerySet[Enrolment]) -> QuerySet[Enrolment]:
+class LastActivity(TypedDict):
+    """What with_last_activity adds to an enrolment."""
+
+    last_done_at: dt.datetime | None
+
+
+def with_last_activity(enrolments: QuerySet[Enrolment]) -> QuerySet[WithAnnotations[Enrolment, LastActivity]]:
     """This function will add ``last_done_at``: when the newest step was done."""
     return enrolments.annotate(last_done_at=Max("completions__at"))
 
@@ -451,8 +459,18 @@ def person_months(*, employee: Employee, last: Month, months: int, at: dt.dateti
             exempt=Count("pk", filter=Q(state=_State.EXEMPT)),
         )
     )
-    found = {row.pop("run__month"): row for row in rows}
-    return [MonthCell(month=month, **found.get(month, {})) for month in wanted]
+    cells = {
+        row["run__month"]: MonthCell(
+            month=row["run__month"],
+            assigned=row["assigned"],
+            completed=row["completed"],
+            on_time=row["on_time"],
+            overdue=row["overdue"],
+            exempt=row["exempt"],
+        )
+        for row in rows
+    }
+    return [cells.get(month) or MonthCell(month=month) for month in wanted]
 
 
 def person_enrolments(*, employee: Employee) -> QuerySet[Enrolment]:

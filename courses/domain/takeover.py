@@ -120,7 +120,7 @@ def _move_on(owed: dict[int, Enrolment], required: dict[int, dict[int, bool]]) -
         wanted = {step_id for step_id, is_required in required[enrolment.run_id].items() if is_required}
         enrolment.state = _State.IN_PROGRESS
         enrolment.started_at = min([*moments.values(), *filter(None, [enrolment.started_at])])
-        enrolment.last_step_id = max(moments, key=moments.get)
+        enrolment.last_step_id = max(moments, key=moments.__getitem__)
         enrolment.steps_done = len(wanted & moments.keys())
         if wanted <= moments.keys():
             employee = people[enrolment.employee_id]

@@ -1,5 +1,8 @@
 """Courses as authors write them: pages in the content tree, one per language, with drafts, moderation and history."""
 
+import uuid
+from typing import Any
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -28,7 +31,11 @@ class CourseCataloguePage(Page):
         verbose_name = _("course catalogue")
 
 
-class _TwoPreviews:
+# A mixin of page types calls what a Page has; Wagtail has no types, so to mypy that is anything.
+_MixedIntoPages: Any = object
+
+
+class _TwoPreviews(_MixedIntoPages):
     """Previewed as a learner sees it on a phone, or beside the other language."""
 
     @property
@@ -156,6 +163,7 @@ class CourseStep(models.Model):
     minutes = models.PositiveSmallIntegerField(_("minutes"), default=5, help_text=_("How long it takes on a phone."))
     required = models.BooleanField(_("required"), default=True)
 
+    translation_key: uuid.UUID  # of the page type it is mixed into
     step_url_name: str  # the name of the view that opens this kind of step for a learner; takes (enrolment_id, step_id)
 
     class Meta:

@@ -153,8 +153,8 @@ def accept_invitation(*, token: str, password: str, at: dt.datetime) -> User:
     employee = invitation.employee
     if _is_gone(employee, at):
         raise HasLeft
-    if employee.user_id:
-        user = employee.user
+    user = employee.user
+    if user is not None:
         set_password(user=user, password=password, by=user, at=at)
         AccessAttempt.objects.filter(username=user.username).delete()  # the pause after wrong passwords ends too
         return user

@@ -82,7 +82,7 @@ def move_employee(
         raise TooEarly
     if present is None:
         last = Placement.objects.filter(employee=employee).order_by("-starts_on").first()
-        if last and on <= last.ends_on:
+        if last and last.ends_on and on <= last.ends_on:
             raise TooEarly
         present = Placement.objects.create(employee=employee, starts_on=on, **post)
     elif on < present.starts_on:
@@ -150,6 +150,7 @@ def rehire(
         raise StillHere
     if on > timezone.localdate(at):
         raise InFuture
+    assert employee.left_on is not None  # a constraint: who left has a last day
     last = Placement.objects.filter(employee=employee).order_by("-starts_on").first()
     if on <= employee.left_on or (last and last.ends_on and on <= last.ends_on):
         raise TooEarly

@@ -26,7 +26,7 @@ def pinyin_of(name: str) -> str:
     """
     name = name.strip()
     surname = _SURNAMES.get(name[:1], "") if len(name) > 1 and not name.isascii() else ""
-    parts = lazy_pinyin(name[1:] if surname else name, style=Style.NORMAL, errors=_WORDS.findall)
+    parts = lazy_pinyin(name[1:] if surname else name, style=Style.NORMAL)  # what has no pinyin stays as it is
     syllables = [surname] if surname else []
     syllables += [word.lower() for part in parts for word in _WORDS.findall(part)]
     if not syllables:

@@ -93,16 +93,21 @@ def grant_role(
     held = list(RoleGrant.objects.filter(Q(until=None) | Q(until__gte=today), user=user).select_related("unit"))
     for other in held:
         longer = other.until is None or (until is not None and other.until >= until)
-        if other.role == role and longer and (unit is None or other.unit.contains(unit)):
+        if other.role == role and longer and (unit is None or _holds(other.unit, unit)):
             raise HeldAlready
         if {other.role, role} == {Role.PAY_MAKER, Role.PAY_CHECKER} and (
-            other.unit.contains(unit) or unit.contains(other.unit)
+            _holds(other.unit, unit) or _holds(unit, other.unit)
         ):
             raise DutiesClash
     grant = RoleGrant.objects.create(user=user, role=role, unit=unit, starts_on=today, until=until, granted_by=by)
     sync_groups(user, today)
     record_event(chain="roles", action="role granted", subject=user, actor=by, at=at, after=_said(grant))
     return grant
+
+
+def _holds(upper: OrgUnit | None, lower: OrgUnit | None) -> bool:
+    """Is one unit the other or below it? A role for the whole house has no unit and is not compared."""
+    return upper is not None and lower is not None and upper.contains(lower)
 
 
 @transaction.atomic

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import hashlib
+from functools import partial
 from typing import BinaryIO
 
 from django.core.files import File
@@ -129,11 +130,9 @@ def second_people(roster: RosterImport, on: dt.date) -> QuerySet[User]:
     """This function will return who could be the second person of a stop: other HR for a unit that holds the scope."""
     grants = RoleGrant.objects.filter(Q(until=None) | Q(until__gte=on), role=RoleGrant.Role.HR, starts_on__lte=on)
     units = OrgUnit.objects.above(roster.scope) if roster.scope else OrgUnit.objects.filter(depth=1)
-    return (
-        User.objects.filter(role_grants__in=grants.filter(unit__in=units.order_by().values("pk")), is_active=True)
-        .exclude(pk=roster.uploaded_by_id)
-        .distinct()
-    )
+    grants = grants.filter(unit__in=units.order_by().values("pk"))
+    people = User.objects.filter(role_grants__in=grants, is_active=True).distinct()
+    return people if roster.uploaded_by_id is None else people.exclude(pk=roster.uploaded_by_id)
 
 
 def names_of(ids: set[int]) -> dict[int, str]:
@@ -164,7 +163,7 @@ def upload_roster(
     if effective_on > timezone.localdate(at):
         raise EffectiveDayAhead
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _sha256(file)
     file.seek(0)
     if RosterImport.objects.filter(file_hash=digest, scope=scope, state__in=[State.APPLYING, State.UNDOING]).exists():
         raise SameFileApplying
@@ -183,6 +182,13 @@ def upload_roster(
         )
         _start_check(roster, by=by, at=at)
     return roster
+
+
+def _sha256(file: BinaryIO) -> str:
+    found = hashlib.sha256()
+    while block := file.read(1 << 20):
+        found.update(block)
+    return found.hexdigest()
 
 
 def _start_check(roster: RosterImport, *, by: User | None, at: dt.datetime, moved_on: bool = False) -> None:
@@ -222,7 +228,8 @@ def discard_roster(*, roster: RosterImport, by: User, at: dt.datetime) -> None:
             after={"file": roster.file_name, "sha256": roster.file_hash},
         )
         storage, name = roster.file.storage, roster.file.name
-        transaction.on_commit(lambda: name and storage.delete(name))
+        if name:
+            transaction.on_commit(partial(storage.delete, name))
     roster.refresh_from_db()
 
 

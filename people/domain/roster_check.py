@@ -376,7 +376,7 @@ class Check:
                     if no in proposed:
                         number, name, manager, old = proposed.pop(no)
                         found.append(
-                            (number, no, name, Fault("manager_no", manager, "manager_circle", {"circle": shown}))
+                            (number, no, name, Fault("manager_no", manager or "", "manager_circle", {"circle": shown}))
                         )
                         above[no] = old
             self._refuse(DIFF, found)
@@ -668,7 +668,8 @@ def _listed(numbers: list[int]) -> str:
 
 def _circles(above: dict[str, str | None], proposed: dict) -> list[list[str]]:
     """The circles among people and their managers that run through a proposed link; each as its members in order."""
-    found, done = [], set()
+    found: list[list[str]] = []
+    done: set[str] = set()
     for start in above:
         way: dict[str, int] = {}
         person: str | None = start

@@ -37,7 +37,7 @@ class UnitBook:
         self._answers: dict[str, tuple[int | None, Fault | None]] = {}
         self._below: dict[int | None, dict[str, int | None]] = defaultdict(dict)  # None as a value: several so called
         self._codes: dict[str, int] = {}
-        self._names: dict[int, tuple[str, ...]] = {}
+        self._names: dict[int | None, tuple[str, ...]] = {}  # nothing is above a root: no names for None
         by_path: dict[str, int] = {}
         inside: set[int] = set()
         # path order: every unit comes after the one above it
@@ -128,6 +128,7 @@ class UnitBook:
         return unit in self.inside
 
     def _outside(self, text: str) -> Fault:
+        assert self.scope is not None  # without a scope nothing is outside
         return Fault("unit", text, "unit_outside", {"scope": self.scope.name})
 
     def _plan(self, parent: int | None, name: str) -> int:
@@ -219,7 +220,8 @@ def make_units(plan: list[dict]) -> None:
             newest = children.order_by("-path").values_list("path", flat=True).first()
             if newest:
                 last[parent] = newest
-    made, added = {}, defaultdict(int)
+    made: dict[int, OrgUnit] = {}
+    added: dict[int | None, int] = defaultdict(int)
     for step in plan:  # parents before children
         parent = step["parent"]
         above = places[parent] if parent is not None else ""

@@ -17,7 +17,7 @@ class OrgUnitQuerySet(MP_NodeQuerySet):
         return self.filter(path__in=steps)
 
 
-class OrgUnitManager(MP_NodeManager.from_queryset(OrgUnitQuerySet)):
+class OrgUnitManager(MP_NodeManager.from_queryset(OrgUnitQuerySet)):  # type: ignore[misc]  # treebeard has no types
     def get_queryset(self):
         # Not super(): treebeard's manager names its own queryset class there.
         return OrgUnitQuerySet(self.model, using=self._db).order_by("path")

@@ -24,4 +24,5 @@ class User(AbstractUser):
         return self.get_full_name() or self.username
 
     def _get_session_auth_hash(self, secret=None):
-        return f"{super()._get_session_auth_hash(secret)}.{self.session_epoch}"
+        hashed = super()._get_session_auth_hash(secret)  # type: ignore[misc]  # Django has it, its stubs do not
+        return f"{hashed}.{self.session_epoch}"

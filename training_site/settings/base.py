@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
@@ -148,7 +149,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 STATICFILES_DIRS = [BASE_DIR / "training_site" / "static"]
 MEDIA_ROOT = Path(env.text("MEDIA_ROOT") or BASE_DIR / "media")
 MEDIA_URL = "/media/"
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "private": {  # roster files, print jobs: never under an address
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -189,7 +190,7 @@ WAGTAILADMIN_RICH_TEXT_EDITORS = {
         "OPTIONS": {"features": ["h2", "h3", "bold", "italic", "ol", "ul", "link", "document-link", "hr"]},
     }
 }
-WAGTAILEMBEDS_FINDERS = []  # the server fetches nothing from an address somebody typed
+WAGTAILEMBEDS_FINDERS: list[dict] = []  # the server fetches nothing from an address somebody typed
 TAGGIT_CASE_INSENSITIVE = True
 
 # --- spreadsheets -------------------------------------------------------------------------------------------------

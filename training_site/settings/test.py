@@ -1,6 +1,7 @@
 """The tests: fast hashing, jobs in the request, mail in memory. DATABASE_URL chooses PostgreSQL."""
 
 import tempfile
+from pathlib import Path
 
 from training_site.settings.base import *  # noqa: F403
 from training_site.settings.base import DATABASES, STORAGES
@@ -11,7 +12,7 @@ EVENT_CHAIN_KEY = "for-tests-only"
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-MEDIA_ROOT = tempfile.mkdtemp(prefix="test-media-")
+MEDIA_ROOT = Path(tempfile.mkdtemp(prefix="test-media-"))
 STORAGES["private"]["OPTIONS"]["location"] = tempfile.mkdtemp(prefix="test-private-")
 JOBS = "immediate"
 STYLEGUIDE = True
