@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
+from typing import Any
 
 from assessments import shapes
 
@@ -78,7 +79,7 @@ def mark_order(content: dict, answer: list[str]) -> Fraction:
     return Fraction(sum(given == wanted for given, wanted in zip(answer, right, strict=False)), len(right))
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[dict, Any], Fraction]] = {
     shapes.SINGLE: mark_one_choice,
     shapes.TRUE_FALSE: mark_one_choice,
     shapes.MULTIPLE: mark_several_choices,
@@ -91,6 +92,7 @@ _KINDS = {
 
 # --- text and numbers as people type them ---------------------------------------------------------------------------
 _SPACE_AT_HAN = re.compile(r"(?<=[\u3400-\u9fff]) | (?=[\u3400-\u9fff])")
+_AT_THE_ENDS = " .,;!?。、“”\"'"  # a width-folded full stop, comma or mark is one of these
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|[+-]?\.[0-9]+")
 
 
@@ -101,7 +103,7 @@ def fold_text(text: str) -> str:
     comma or mark at the end.
     """
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return _SPACE_AT_HAN.sub("", text).strip(" .,;!?。、,;!?“”\"'")
+    return _SPACE_AT_HAN.sub("", text).strip(_AT_THE_ENDS)
 
 
 def parse_number(text: str, *, unit: dict | None = None) -> Decimal:
@@ -195,5 +197,5 @@ def counting_percent(*, percents: Iterable[Decimal], grading: str) -> Decimal | 
     if not found:
         return None
     if grading == "average":
-        return (sum(found) / len(found)).quantize(Decimal("0.01"), rounding=ROUND_FLOOR)
+        return (sum(found, Decimal(0)) / len(found)).quantize(Decimal("0.01"), rounding=ROUND_FLOOR)
     return {"highest": max(found), "first": found[0], "last": found[-1]}[grading]
