@@ -256,12 +256,12 @@ def _question(number: int, category: QuestionCategory, now: dt.datetime) -> Ques
 
 # --- roster files -----------------------------------------------------------------------------------------------------
 HEADINGS = {
-    "zh-hans": ["工号", "姓名", "部门", "岗位", "上级工号", "入职日期", "邮箱"],
-    "en": ["employee_no", "name", "unit", "position", "manager_no", "hired_on", "email"],
+    "zh-hans": ["工号", "姓名", "部门", "岗位", "上级工号", "入职日期", "邮箱", "语言"],
+    "en": ["employee_no", "name", "unit", "position", "manager_no", "hired_on", "email", "language"],
 }
 
 
-def roster_file(company: Company, rows: list[list[str]]) -> dict:
+def roster_file(company: Company, rows: list[list]) -> dict:
     """A roster as HR has it: in Chinese a CSV as Excel saves it (GB18030), in English a workbook. For set_input_files."""
     heading = HEADINGS[company.language]
     if company.language == "zh-hans":
