@@ -148,11 +148,11 @@ def desk_units(actor: Actor) -> list[OrgUnit]:
 
 
 class DeskRow:
-    """One row of the completion table, in the form of courses/_completion_rows.html."""
+    """One row of the desk's table: a unit right below, or what counts in the top unit itself."""
 
     def __init__(self, figures: UnitFigures, *, own: bool = False):
         self.unit, self.now, self.change = figures.unit, figures.now, figures.change
-        self.depth, self.own, self.hidden = 1, own, False
+        self.own = own
         self.has_children = figures.unit.numchild > 0 and not own
 
 

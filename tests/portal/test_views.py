@@ -11,9 +11,9 @@ from core.models import Notice
 from core.notices import notify
 from core.periods import Month
 from courses.models import PlanLine
+from people.domain.access import Actor
 from people.models import RosterImport
 from portal import dashboards
-from people.domain.access import Actor
 from portal.house import set_up_house
 from portal.views import PAGE
 from tests.factories.certificates import make_certificate
