@@ -17,7 +17,6 @@ from wagtail.permissions import policy_registry
 
 from assessments.forms import QuestionFileForm
 from assessments.imports.excel import (
-    TEMPLATE_NOTES,
     AppliedAlready,
     CheckedFile,
     apply_import,
@@ -25,6 +24,7 @@ from assessments.imports.excel import (
     template_columns,
     template_rows,
 )
+from assessments.imports.template import TEMPLATE_NOTES
 from assessments.models import Question, QuestionImport
 from core.spreadsheets import download
 from people.domain.access import binds

@@ -52,10 +52,7 @@ def posted(response, version=None):
     """The fields a page sends for the right answer to a drawn question."""
     name, version = f"q{response.position}", version or response.question_version
     answer, kind = right_answer(version), version.content["kind"]
-    if kind == "matching":
-        fields = {f"{name}.{left}": right for left, right in answer.items()}
-    else:
-        fields = {name: answer}
+    fields = {f"{name}.{left}": right for left, right in answer.items()} if kind == "matching" else {name: answer}
     return {"position": response.position, **fields, **({f"{name}.set": "1"} if kind == "ordering" else {})}
 
 
