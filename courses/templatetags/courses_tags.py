@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 from django import template
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from courses.models import Enrolment
 
@@ -25,7 +26,7 @@ def state_chip(enrolment: Enrolment, at) -> dict[str, str]:
     if enrolment.is_overdue(at):
         return {"kind": "overdue", "label": _("Overdue")}
     if enrolment.state == state.IN_PROGRESS:
-        return {"kind": "progress", "label": _("In progress")}
+        return {"kind": "progress", "label": pgettext("learning", "In progress")}
     return {"kind": "assigned", "label": _("Assigned")}
 
 

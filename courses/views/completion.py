@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from django.views.decorators.http import require_safe
 
 from core.periods import Month
@@ -43,7 +43,7 @@ STATE_LABELS = {
     ListState.MISSING: gettext_lazy("Not done"),
     ListState.OVERDUE: gettext_lazy("Overdue"),
     ListState.ASSIGNED: gettext_lazy("Assigned"),
-    ListState.STARTED: gettext_lazy("In progress"),
+    ListState.STARTED: pgettext_lazy("learning", "In progress"),
     ListState.ON_TIME: gettext_lazy("Done in time"),
     ListState.LATE: gettext_lazy("Done late"),
     ListState.EXEMPT: gettext_lazy("Exempt"),
@@ -116,7 +116,7 @@ class _Table:
             reverse(f"courses:{name}", args=[month, 0]).replace(f"/{month}/0/", f"/{month}/%d/")
             for name in ("completion_unit", "completion_rows", "completion_names")
         ]
-        children = OrgUnit.objects.filter(path__startswith=unit.path, depth=unit.depth + 1)
+        children = unit.get_children()
         self.own, *below = figures_of_units(units=[unit, *children], month=month, course=course)
         self.rows = [_Row(child, self) for child in below]
         now, before = self.own.now, self.own.before
@@ -290,7 +290,7 @@ def completion_export(request, month: str, kind: str, unit_id: int | None = None
             _("Course"),
             _("Unit"),
             _("Employee no."),
-            _("Name"),
+            pgettext("a person", "Name"),
             _("Position"),
             _("State"),
             _("Due"),

@@ -451,6 +451,6 @@ def audience_units(request, unit_id: int):
         raise Http404
     nodes = [
         {"unit": child, "chosen": False, "children": [], "more": child.numchild > 0, "open": False}
-        for child in OrgUnit.objects.filter(path__startswith=unit.path, depth=unit.depth + 1)
+        for child in unit.get_children()
     ]
     return render(request, "courses/_unit_tree.html", {"nodes": nodes})
