@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from core.periods import Month, MonthFormField
@@ -144,6 +145,7 @@ class ProgrammeForm(forms.ModelForm):
     class Meta:
         model = Programme
         fields = ["name", "name_en", "audience", "active"]
+        labels = {"audience": capfirst(_("audience"))}
         help_texts = {"active": _("A programme that is not active is left out when a month is opened.")}
 
     def __init__(self, *args, audiences, **kwargs):
