@@ -27,10 +27,10 @@ from people.domain.roster_apply import (
 )
 from people.domain.roster_check import Check
 from people.domain.roster_words import RosterProblem
-from people.imports import RosterFile, Row, open_roster
+from people.imports import Batch, RosterFile, open_roster
 from people.models import RosterImport
 
-STAGE_CHUNK = 25_000  # rows read in one step
+STAGE_BATCHES = 12  # batches of rows (2,000 each) read in one step
 State = RosterImport.State
 
 
@@ -50,7 +50,7 @@ class _Reading:
 
     lease: int
     file: RosterFile
-    rows: Iterator[Row]
+    batches: Iterator[Batch]
     check: Check
 
 
@@ -75,11 +75,11 @@ class CheckRoster(JobKind):
         left = job.total - job.cursor
         try:
             reading = self._reading(job)
-            count = reading.check.stage(islice(reading.rows, STAGE_CHUNK))
+            count = reading.check.stage(islice(reading.batches, STAGE_BATCHES))
         except (Unreadable, RosterProblem) as error:
             self._unreadable(job, error)
             return left
-        return min(count, left) if count == STAGE_CHUNK else left
+        return min(count, left) if count else left
 
     def finish(self, job: Job) -> dict:
         roster = _roster_of(job)
@@ -88,7 +88,7 @@ class CheckRoster(JobKind):
             return {}
         try:
             reading = self._reading(job)
-            while reading.check.stage(islice(reading.rows, STAGE_CHUNK)):
+            while reading.check.stage(islice(reading.batches, STAGE_BATCHES)):
                 pass
             if not reading.check.staged:
                 raise RosterProblem("no_rows")
@@ -119,7 +119,7 @@ class CheckRoster(JobKind):
             raise
         file.table.close.callback(source.close)
         roster.sheet = file.sheet.name[:100]
-        reading = _Reading(job.lease, file, file.rows(), Check(roster, today=timezone.localdate()))
+        reading = _Reading(job.lease, file, file.batches(), Check(roster, today=timezone.localdate()))
         self.readings[job.pk] = reading
         return reading
 
@@ -127,7 +127,8 @@ class CheckRoster(JobKind):
         reading = self.readings.get(job.pk)
         if reading is None or reading.lease != job.lease or not reading.check.is_alive():
             reading = self._open(job)
-            reading.check.stage(islice(reading.rows, job.cursor))
+            while reading.check.staged < job.cursor and reading.check.stage(islice(reading.batches, 1)):
+                pass
         return reading
 
     def _drop(self, job: Job) -> None:

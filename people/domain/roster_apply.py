@@ -23,7 +23,7 @@ from people.models import Employee, Placement, RosterChange, RosterImport, User
 Outcome = RosterChange.Outcome
 RosterState = RosterImport.State
 
-CHUNK = 10_000
+CHUNK = 30_000
 NAMED = 20  # people in a message
 
 # key in before and after -> (column, kind)

@@ -15,6 +15,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +25,7 @@ from people.domain.roster_pinyin import pinyin_writer
 from people.domain.roster_sql import CHANGE, DIFF, EMPLOYEE, PINYIN, PLACEMENT, STAGE, UNIT, day, differs, one, run
 from people.domain.roster_units import PositionBook, UnitBook
 from people.domain.roster_words import COLUMNS, Fault
-from people.models import Employee, RosterChange, RosterImport
+from people.models import Employee, OrgUnit, RosterChange, RosterImport
 
 Outcome = RosterChange.Outcome
 State = Employee.State
@@ -51,9 +52,12 @@ class Check:
         self.roster, self.today = roster, today
         self.scope = roster.scope
         self.whole = self.scope is None or self.scope.is_root()  # people without a unit belong to a root's HR
+        self.everybody = self.whole and OrgUnit.objects.filter(depth=1).count() <= 1
         self.effective = roster.effective_on.isoformat()
         self.actor = getattr(roster.uploaded_by, "employee", None)
         self.units, self.positions = UnitBook(self.scope), PositionBook()
+        self.unit_ids: dict[str | None, int | None] = {}
+        self.position_ids: dict[tuple, int | None] = {}
         self.staged = 0
         self.notes: list[dict] = []
         sql.make_staging()
@@ -64,50 +68,69 @@ class Check:
         """Do the staging tables of this connection still hold what was staged? (A rollback takes them away.)"""
         return sql.staged_rows() == self.staged
 
-    def stage(self, rows: Iterable) -> int:
-        """This function will put cleaned rows (people.imports.Row) into the staging table; returns how many."""
+    def stage(self, batches: Iterable) -> int:
+        """This function will put cleaned rows (people.imports.Batch) into the staging table; returns how many."""
         refused: list[tuple] = []
-        count = sql.fill(STAGE, sql.STAGE_COLUMNS, self._staged(rows, refused))
+        count = sql.fill(STAGE, sql.STAGE_COLUMNS, self._staged(batches, refused))
         self._keep(refused)
         self.staged += count
         return count
 
-    def _staged(self, rows: Iterable, refused: list[tuple]) -> Iterator[tuple]:
-        units, positions = self.units, self.positions
+    def _staged(self, batches: Iterable, refused: list[tuple]) -> Iterator[tuple]:
         far = (self.today + AHEAD).isoformat()
-        for row in rows:
-            cells, faults = row.values, row.faults
-            unit = position = None
-            if cells[UNIT_AT]:
-                unit, fault = units.find(cells[UNIT_AT])
-                if fault:
-                    faults = [*(faults or ()), fault]
-            title = cells[POSITION_AT]
-            if title is not None:
-                position = positions.find(title, cells[FAMILY]) if title else 0
-            hired, left = cells[HIRED] or None, cells[LEFT] or None
-            if hired and hired > far:
-                faults = [*(faults or ()), Fault("hired_on", hired, "hired_too_late")]
-            if left and left > far:
-                faults = [*(faults or ()), Fault("left_on", left, "left_too_late")]
-            if faults:
-                refused.append(_refusal(row.number, cells[NO], cells[NAME], faults))
-                yield (row.number, cells[NO] or None, None, None, None, None, None, None, None, None, None, 1)
-                continue
-            yield (
-                row.number,
-                cells[NO],
-                cells[NAME],
-                unit,
-                position,
-                cells[MANAGER],
-                hired,
-                left,
-                cells[EMAIL],
-                cells[MOBILE],
-                cells[LANGUAGE] or None,
-                0,
+        nothing = (None,) * (len(sql.STAGE_COLUMNS) - 3)
+        for batch in batches:
+            columns, faults = batch.columns, batch.faults
+            units = self._units_of(columns[UNIT_AT], faults)
+            positions = self._positions_of(columns[POSITION_AT], columns[FAMILY])
+            for column, key, code in ((HIRED, "hired_on", "hired_too_late"), (LEFT, "left_on", "left_too_late")):
+                days = columns[column] = [value or None for value in columns[column]]
+                for at in [at for at, value in enumerate(days) if value and value > far]:
+                    faults.setdefault(at, []).append(Fault(key, days[at], code))
+            rows = zip(
+                batch.numbers,
+                columns[NO],
+                columns[NAME],
+                units,
+                positions,
+                columns[MANAGER],
+                columns[HIRED],
+                columns[LEFT],
+                columns[EMAIL],
+                columns[MOBILE],
+                [language or None for language in columns[LANGUAGE]],
+                repeat(0),
+                strict=False,
             )
+            if not faults:
+                yield from rows
+                continue
+            for at, row in enumerate(rows):
+                if at in faults:
+                    refused.append(_refusal(row[0], row[1], row[2], faults[at]))
+                    yield (row[0], row[1] or None, *nothing, 1)
+                else:
+                    yield row
+
+    def _units_of(self, paths: list, faults: dict[int, list[Fault]]) -> list[int | None]:
+        """The units the cells of a batch mean; each different text is looked up once for the whole file."""
+        known = self.unit_ids
+        for path in set(paths) - known.keys():
+            known[path] = self.units.find(path)[0] if path else None
+        found = [known[path] for path in paths]
+        if None in found:
+            for at, path in enumerate(paths):
+                if path and found[at] is None:
+                    faults.setdefault(at, []).append(self.units.find(path)[1])
+        return found
+
+    def _positions_of(self, titles: list, families: list) -> list[int | None]:
+        """The positions of a batch: None where the cell says nothing, 0 where it says there is none."""
+        known = self.position_ids
+        for pair in set(zip(titles, families, strict=True)) - known.keys():
+            title, family = pair
+            known[pair] = None if title is None else self.positions.find(title, family) if title else 0
+        return [known[pair] for pair in zip(titles, families, strict=True)]
 
     def _keep(self, refused: list[tuple]) -> None:
         sql.fill(sql.REFUSED, ("n", "no", "name", "faults"), iter(refused))
@@ -166,14 +189,15 @@ class Check:
 
     def _in_scope(self, column: str) -> str:
         """The SQL that says that a unit is in the scope; its one parameter is the pattern of the scope's path."""
-        if self.whole and self.scope is None:
+        if self.everybody:
             return "(%s IS NULL OR TRUE)"
-        inside = f"{column} IN (SELECT id FROM {UNIT} WHERE path LIKE %s)"
+        # "+": SQLite is to walk the table once instead of gathering it unit by unit through an index
+        inside = f"{'+' if sql.is_sqlite() else ''}{column} IN (SELECT id FROM {UNIT} WHERE path LIKE %s)"
         return f"({inside} OR {column} IS NULL)" if self.whole else f"({inside})"
 
     @property
     def _pattern(self) -> str | None:
-        return f"{self.scope.path}%" if self.scope else None
+        return f"{self.scope.path}%" if self.scope and not self.everybody else None
 
     def _people(self) -> int:
         """Who works in the scope before the import."""
@@ -280,7 +304,7 @@ class Check:
     def _refuse_rows(self) -> None:
         """Write off the rows that break a rule only the platform's data can tell."""
         effective = self.effective
-        if self.scope is not None:
+        if not self.everybody:
             inside = self._in_scope("e.unit_id")
             self._refuse_where(
                 f"JOIN {EMPLOYEE} e ON e.id = d.eid WHERE NOT coalesce({inside}, FALSE) AND",
@@ -410,10 +434,11 @@ class Check:
         if not one(f"SELECT count(*) FROM {DIFF} WHERE mid IS NULL AND manager_no <> '' AND fault = 0")[0]:
             return
         run(f"CREATE INDEX {DIFF}_no ON {DIFF} (no)")
-        count = run(f"UPDATE {DIFF} SET manager_no = NULL WHERE {waiting} AND left_on IS NULL")
-        run(f"UPDATE {DIFF} SET manager_no = NULL WHERE {waiting}")
+        count, leavers = one(f"SELECT count(*), count(left_on) FROM {DIFF} WHERE {waiting}")
         if count:
-            self._note("manager_refused", count=count)
+            run(f"UPDATE {DIFF} SET manager_no = NULL WHERE {waiting}")
+        if count > leavers:
+            self._note("manager_refused", count=count - leavers)
 
     def _plan(self) -> tuple[dict[int, int], dict[int, int]]:
         """Give ids to the units and positions that have to be made for the rows that go in."""
@@ -693,8 +718,9 @@ def fingerprint(roster: RosterImport) -> str:
     digest = hashlib.sha256(str(roster.scope_id).encode())
     scope = roster.scope
     inside, params = "", []
-    if scope is not None:
-        inside = f" AND (e.unit_id IN (SELECT id FROM {UNIT} WHERE path LIKE %s)"
+    if scope is not None and not (scope.is_root() and OrgUnit.objects.filter(depth=1).count() == 1):
+        unit = "+e.unit_id" if sql.is_sqlite() else "e.unit_id"
+        inside = f" AND ({unit} IN (SELECT id FROM {UNIT} WHERE path LIKE %s)"
         inside += " OR e.unit_id IS NULL)" if scope.is_root() else ")"
         params = [f"{scope.path}%"]
     columns = [field.column for field in Employee._meta.concrete_fields if field.name not in {"pinyin", "user"}]

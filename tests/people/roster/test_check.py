@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from people.domain.roster_words import words_of_note
+from people.imports import RosterFile
 from people.models import Employee, OrgUnit, Placement, Position, RosterImport
 from tests.factories.people import grant, make_employee, make_position, make_unit
 from tests.people.roster.tools import TODAY, applied, checked, counts, csv_bytes, faults, only
@@ -299,7 +300,9 @@ def test_a_file_that_cannot_be_used_is_kept_with_the_reason(house):
 
 
 def test_gb18030_and_several_steps_of_reading_come_out_the_same(house, monkeypatch):
-    monkeypatch.setattr("people.tasks.STAGE_CHUNK", 2)
+    monkeypatch.setattr("people.tasks.STAGE_BATCHES", 1)
+    whole = RosterFile.batches
+    monkeypatch.setattr(RosterFile, "batches", lambda self: whole(self, size=2))
     rows = [[f"N{number}", "新人", "华东公司", "", "", "N0" if number else ""] for number in range(7)]
     roster = checked(csv_bytes(*rows, encoding="gb18030"), on=TODAY)
     assert counts(roster) == only(new=7)
