@@ -140,6 +140,7 @@ function start() {
     const json = response.headers.get("Content-Type")?.startsWith("application/json") ? await response.json().catch(() => null) : null;
     if (response.status === 401 || (response.redirected && !json)) {
       notice("signed-out", true);
+      notice("offline", false);
       for (const waiting of kept.map.keys()) show(waiting, "waiting", words("Waiting"));
       return "stop"; // tried again when the person comes back to this page
     }
