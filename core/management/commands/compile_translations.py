@@ -1,5 +1,6 @@
 """Compiles every catalogue of the project, without needing gettext installed."""
 
+import os
 from pathlib import Path
 
 import polib
@@ -13,4 +14,7 @@ class Command(BaseCommand):
 
     def handle(self, **options):
         for source in sorted(Path(settings.BASE_DIR).glob("*/locale/*/LC_MESSAGES/django.po")):
-            polib.pofile(str(source)).save_as_mofile(str(source.with_suffix(".mo")))
+            # written beside it and moved: a server that starts at this moment must not read half a file
+            made = source.with_suffix(f".mo.{os.getpid()}")
+            polib.pofile(str(source)).save_as_mofile(str(made))
+            made.replace(source.with_suffix(".mo"))
