@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.helpers import get_failure_limit
+from django.contrib.auth import password_validation
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.exceptions import ValidationError
@@ -108,6 +109,17 @@ class GrowingPause(AxesDatabaseHandler):
 
 
 # --- which passwords are refused -------------------------------------------------------------------------------------
+
+
+class MinimumLengthValidator(password_validation.MinimumLengthValidator):
+    """Django's, in words of ours: its own sentence is missing from its Chinese catalogue."""
+
+    def get_error_message(self):
+        return ngettext(
+            "The password is too short: it needs at least %(least)d character.",
+            "The password is too short: it needs at least %(least)d characters.",
+            self.min_length,
+        ) % {"least": self.min_length}
 
 
 class MaximumLengthValidator:
