@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator, RegexValidator
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from people.domain.access import Actor, visible_employees, visible_units
 from people.models import Employee, OrgUnit, Position, RoleGrant, User
@@ -195,7 +196,7 @@ class ChangePasswordForm(NewPasswordForm):
 class RecordForm(forms.ModelForm):
     """The plain fields of a record."""
 
-    name = TextField(label=_("Name"), max_length=100)
+    name = TextField(label=pgettext_lazy("a person", "Name"), max_length=100)
     name_latin = TextField(
         label=_("Name in Latin letters"),
         max_length=100,

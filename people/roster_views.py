@@ -178,7 +178,7 @@ def _changes(request: HttpRequest, roster: RosterImport) -> dict:
             (Outcome.REFUSED, _("Refused")),
             (Outcome.NEW, pgettext("roster", "New")),
             (Outcome.CHANGED, _("Changed")),
-            (Outcome.MOVED, _("Moved")),
+            (Outcome.MOVED, pgettext("roster", "Moved")),
             (Outcome.LEFT, _("Leaving")),
         )
     ]

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language, gettext_lazy, pgettext, pgettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -25,7 +25,9 @@ COLOURS = [
 
 
 class SampleForm(forms.Form):
-    name = forms.CharField(label=gettext_lazy("Name"), help_text=gettext_lazy("As it stands on the identity card."))
+    name = forms.CharField(
+        label=pgettext_lazy("a person", "Name"), help_text=gettext_lazy("As it stands on the identity card.")
+    )
     unit = forms.ChoiceField(
         label=gettext_lazy("Unit"), choices=[("1", gettext_lazy("Harbour branch")), ("2", gettext_lazy("River branch"))]
     )
@@ -41,7 +43,7 @@ class SampleForm(forms.Form):
 
 
 class SampleFilter(forms.Form):
-    q = forms.CharField(label=gettext_lazy("Name"), required=False)
+    q = forms.CharField(label=pgettext_lazy("a person", "Name"), required=False)
     state = forms.ChoiceField(
         label=gettext_lazy("State"),
         required=False,
@@ -139,7 +141,7 @@ def styleguide(request):
             "chart": [
                 {"label": _("Harbour"), "done": 111, "total": 113},
                 {"label": _("River"), "done": 42, "total": 42},
-                {"label": _("New"), "done": 9, "total": 17},
+                {"label": pgettext("a district", "New"), "done": 9, "total": 17},
                 {"label": _("Hill"), "done": 61, "total": 80},
                 {"label": _("Market"), "done": 30, "total": 30},
                 {"label": _("Station"), "done": 0, "total": 12},

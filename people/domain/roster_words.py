@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import get_language, gettext_lazy, gettext_noop, pgettext_lazy
 from django.utils.translation import gettext as _
 
 from core.spreadsheets import Unreadable
@@ -29,19 +29,19 @@ COLUMNS = (
 REQUIRED = ("employee_no", "name", "unit")
 
 LABELS = {
-    "employee_no": gettext_noop("employee no."),
-    "name": gettext_noop("name"),
-    "unit": gettext_noop("unit"),
-    "position": gettext_noop("position"),
-    "job_family": gettext_noop("job family"),
-    "manager_no": gettext_noop("manager’s employee no."),
-    "manager": gettext_noop("manager"),
-    "hired_on": gettext_noop("hired on"),
-    "left_on": gettext_noop("last day"),
-    "email": gettext_noop("e-mail"),
-    "mobile": gettext_noop("mobile"),
-    "language": gettext_noop("language"),
-    "state": gettext_noop("state"),
+    "employee_no": gettext_lazy("employee no."),
+    "name": pgettext_lazy("a person", "name"),
+    "unit": gettext_lazy("unit"),
+    "position": gettext_lazy("position"),
+    "job_family": gettext_lazy("job family"),
+    "manager_no": gettext_lazy("manager’s employee no."),
+    "manager": gettext_lazy("manager"),
+    "hired_on": gettext_lazy("hired on"),
+    "left_on": gettext_lazy("last day"),
+    "email": gettext_lazy("e-mail"),
+    "mobile": gettext_lazy("mobile"),
+    "language": gettext_lazy("language"),
+    "state": gettext_lazy("state"),
 }
 
 FAULTS: dict[str, tuple[str, str]] = {
@@ -255,7 +255,7 @@ class RosterProblem(Exception):
 
 def label_of(column: str) -> str:
     """This function will return what a column is called in the active language."""
-    return _(LABELS[column]) if column in LABELS else ""
+    return str(LABELS[column]) if column in LABELS else ""
 
 
 def words_of_fault(fault: dict) -> dict[str, str]:

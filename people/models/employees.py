@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from people.models.units import OrgUnit
@@ -13,7 +13,7 @@ from people.models.units import OrgUnit
 class Position(models.Model):
     """A job title with its job family."""
 
-    title = models.CharField(_("title"), max_length=100)
+    title = models.CharField(pgettext_lazy("a position", "title"), max_length=100)
     title_en = models.CharField(_("English title"), max_length=100, blank=True)
     job_family = models.CharField(_("job family"), max_length=60, blank=True)
 
@@ -72,12 +72,12 @@ class Employee(models.Model):
     """
 
     class State(models.TextChoices):
-        ACTIVE = "active", _("active")
+        ACTIVE = "active", pgettext_lazy("a person", "active")
         SUSPENDED = "suspended", _("suspended")
         LEFT = "left", _("left")
 
     employee_no = models.CharField(_("employee no."), max_length=40, unique=True)
-    name = models.CharField(_("name"), max_length=100)
+    name = models.CharField(pgettext_lazy("a person", "name"), max_length=100)
     name_latin = models.CharField(_("name in Latin letters"), max_length=100, blank=True)
     # "wangwei ww": what people type to find a name (people.domain.queries.pinyin_of)
     pinyin = models.CharField(max_length=200, blank=True, editable=False)

@@ -1,7 +1,7 @@
 """The tree of organisation units."""
 
 from django.db import models
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from treebeard.mp_tree import MP_Node, MP_NodeManager, MP_NodeQuerySet
 
@@ -31,7 +31,7 @@ class OrgUnit(MP_Node):
     """
 
     class Kind(models.TextChoices):
-        GROUP = "group", _("group")
+        GROUP = "group", pgettext_lazy("a unit", "group")
         PROVINCE = "province", _("province")
         CITY = "city", _("city")
         BRANCH = "branch", _("branch")

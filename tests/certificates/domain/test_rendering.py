@@ -92,7 +92,8 @@ def test_sc_25_qr_code_names_the_host_of_the_settings(people, at, settings):
 def test_preview_draws_an_unpublished_design(people):
     content = {
         "title_zh": "荣誉证书", "title_en": "Honour", "sentence_zh": "{course}", "sentence_en": "{course}",
-        "issuer_zh": "甲", "issuer_en": "A", "signatory_zh": "", "signatory_en": "", "seal_text": "甲", "border": "plain", "accent": "#8A6D3B", "valid_months": None,
+        "issuer_zh": "甲", "issuer_en": "A", "signatory_zh": "", "signatory_en": "",
+        "seal_text": "甲", "border": "plain", "accent": "#8A6D3B", "valid_months": None,
     }  # fmt: skip
     assert "荣誉证书" in _text(preview_pdf(content)).replace(" ", "")
 
