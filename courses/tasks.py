@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -20,19 +21,39 @@ from people.domain.access import Actor
 log = logging.getLogger(__name__)
 
 
+BATCH = 20_000  # people enrolled in one transaction
+
+
+def parts_of(people_by_course: dict[int, int]) -> list[list]:
+    """The parts of the work as [course id, is this its last part]: batches of people, then the end of each course."""
+    parts: list[list] = []
+    for course_id, people in people_by_course.items():
+        parts += [[course_id, False]] * (people // BATCH)
+        parts.append([course_id, True])
+    return parts
+
+
 @job_kind("courses.open_month", title=_("Opening the month"))
 class OpenMonth(JobKind):
-    """Opens one course of the plan after the other, for the units in which the person is HR at that moment."""
+    """Opens one course of the plan after the other, for the units in which the person is HR at that moment.
+
+    Arguments: the month, and the parts (see parts_of) as they were counted when the job was asked for.
+    """
 
     def start(self, job) -> int:
-        return len(self._courses(job))
+        return len(job.arguments["parts"])
 
     def chunk(self, job) -> int:
-        course = Course.objects.get(pk=self._courses(job)[job.cursor])
-        at, month = timezone.now(), Month.parse(job.arguments["month"])
+        course_id, is_last = job.arguments["parts"][job.cursor]
+        course, month, at = Course.objects.get(pk=course_id), Month.parse(job.arguments["month"]), timezone.now()
+        values = {"by": job.requested_by, "at": at, "scope": self._scope(job)}
         try:
-            run = opening.plan_run(course=course, month=month, by=job.requested_by, at=at)
-            opening.open_run(run=run, by=job.requested_by, at=at, scope=self._scope(job))
+            with transaction.atomic():
+                run = opening.plan_run(course=course, month=month, by=job.requested_by, at=at)
+                if is_last:
+                    opening.open_run(run=run, **values)
+                else:
+                    opening.enrol_some(run=run, limit=BATCH, **values)
         except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunClosed):
             pass  # the page of the month says so beside the course
         return 1
@@ -42,10 +63,6 @@ class OpenMonth(JobKind):
 
     def url(self, job) -> str:
         return reverse("courses:month", args=[job.arguments["month"]])
-
-    def _courses(self, job) -> list[int]:
-        """The courses named when the job was asked for: a list that does not change while the job runs."""
-        return job.arguments["courses"]
 
     def _scope(self, job) -> list:
         units = hr_units(Actor(user=job.requested_by, on=timezone.localdate()))

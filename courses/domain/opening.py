@@ -236,6 +236,33 @@ def open_run(
     return RunReport(run=run, opened=opened, assigned=assigned - exempt, exempt=exempt, waiting=waiting)
 
 
+def enrol_some(
+    *,
+    run: CourseRun,
+    by,
+    at: dt.datetime,
+    limit: int,
+    scope: Iterable[OrgUnit] | None = None,
+    on: dt.date | None = None,
+) -> int:
+    """This function will do a part of what open_run does: enrol at most ``limit`` people, and return how many it did.
+
+    For a large company, so that no transaction takes long. The plan lines stay to be opened until open_run is called,
+    which enrols whoever is left; stopped in between, the rest is done then. Raises as open_run does.
+    """
+    day = on or max(timezone.localdate(at), timezone.localdate(run.opens_at))
+    with transaction.atomic():
+        if _open(run=run, at=at):
+            record_event(chain="months", action="opened", subject=run, actor=by, at=at, after=_named(run))
+        lines = list(plan_lines(month=run.month, scope=scope).filter(course_id=run.course_id, opened_at=None))
+        people = planned_people(lines=lines, on=day).exclude(_starts_too_late(run))
+        number = _enrol(run=run, people=people, at=at, limit=limit)
+        if number:
+            _exempt_for_leave(run=run, only_new_since=at)
+            tallies.recount(run=run)
+    return number
+
+
 def open_month(*, month: Month, by, at: dt.datetime, scope: Iterable[OrgUnit] | None = None) -> MonthReport:
     """This function will plan and open every run of a month's plan; safe to call twice.
 
@@ -302,8 +329,10 @@ def _starts_too_late(run: CourseRun) -> Q:
     return Q(hired_on__isnull=False, hired_on__gt=opens, hired_on__gte=first_late_day)
 
 
-def _enrol(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime, late: bool = False) -> int:
-    """Give everybody the duty who has not got it, in one INSERT .. SELECT; returns how many got it.
+def _enrol(
+    *, run: CourseRun, people: QuerySet[Employee], at: dt.datetime, late: bool = False, limit: int | None = None
+) -> int:
+    """Give everybody (or so many) the duty who has not got it, in one INSERT .. SELECT; returns how many got it.
 
     ``late``: they came in after the opening, so the reason is that they joined, whenever they were hired.
     """
@@ -333,6 +362,8 @@ def _enrol(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime, late:
         .annotate(**{f"new_{name}": value for name, value in columns.items()})
         .values_list(*(f"new_{name}" for name in columns))
     )
+    if limit is not None:
+        rows = rows.order_by("pk")[:limit]
     try:
         select, parameters = rows.query.sql_with_params()
     except EmptyResultSet:  # the conditions can select nobody

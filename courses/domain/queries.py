@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q, QuerySet, Sum
-from django.utils import timezone
 
 from core.periods import Month
 from courses.domain.tallies import COLUMNS
@@ -522,7 +521,7 @@ class TeamMonth:
 
 
 def team_month(*, people: QuerySet[Employee], month: Month, at: dt.datetime, limit: int = 1000) -> TeamMonth:
-    """This function will return the duties of these people in a month, sorted by what is needed. Four queries.
+    """This function will return the duties of these people in a month, sorted by what is needed. Six queries.
 
     ``people`` comes through the door: the direct reports, or everybody below.
     """
@@ -572,8 +571,3 @@ def people_figures(*, people: QuerySet[Employee], month: Month, course: Course |
             withdrawn=Count("pk", filter=Q(state=_State.WITHDRAWN)),
         )
     )
-
-
-def days_between(first: dt.datetime, last: dt.datetime) -> int:
-    """This function will return how many calendar days lie between two moments, in local time."""
-    return (timezone.localdate(last) - timezone.localdate(first)).days

@@ -21,6 +21,7 @@ from courses.domain.audiences import compare_rules, describe_rule
 from courses.domain.queries import Figures, run_figures
 from courses.forms import AudienceForm, PlanLineForm, ProgrammeForm
 from courses.models import Course, CourseRun
+from courses.tasks import parts_of
 from people.domain.access import actor_of, binds, require
 from people.models import OrgUnit
 
@@ -182,11 +183,12 @@ def open_month(request, month: str):
         messages.info(request, _("Nothing is left to open for this month."))
         return back
     on = max(timezone.localdate(at), wanted.first_day)
-    if sum(opening.planned_people(lines=some, on=on).count() for some in lines.values()) > IN_THE_REQUEST:
+    people = {course.pk: opening.planned_people(lines=some, on=on).count() for course, some in lines.items()}
+    if sum(people.values()) > IN_THE_REQUEST:
         with transaction.atomic():
             start_job(
                 kind="courses.open_month",
-                arguments={"month": str(wanted), "courses": [course.pk for course in lines]},
+                arguments={"month": str(wanted), "parts": parts_of(people)},
                 by=request.user,
                 at=at,
             )

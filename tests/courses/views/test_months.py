@@ -3,6 +3,7 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from core.models import Event, Job
+from courses.domain.tallies import recount
 from courses.models import Audience, CourseRun, Enrolment, PlanLine, Programme
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_programme
 from tests.factories.people import grant, make_employee, make_position, make_unit, make_user
@@ -102,12 +103,18 @@ def test_opening_enrols_the_people_of_the_own_units_once(hr, east, west):
 
 def test_opening_many_is_a_job_that_gives_the_same(hr, east, monkeypatch, django_capture_on_commit_callbacks):
     monkeypatch.setattr("courses.views.months.IN_THE_REQUEST", 1)
+    monkeypatch.setattr("courses.tasks.BATCH", 2)
+    for _ in range(3):
+        make_employee(unit=east)
     _plan(east)
     _plan(east, people=0)
     with django_capture_on_commit_callbacks(execute=True):
         hr.post(reverse("courses:open_month", args=["2026-11"]))
     job = Job.objects.get()
-    assert (job.kind, job.state, Enrolment.objects.count()) == ("courses.open_month", "done", 4)
+    assert (job.kind, job.state, job.total, Enrolment.objects.count()) == ("courses.open_month", "done", 6, 10)
+    assert not PlanLine.objects.filter(opened_at=None).exists()
+    for run in CourseRun.objects.all():
+        assert (run.state, recount(run=run)) == ("open", [])
 
 
 def test_a_course_that_cannot_be_opened_is_named(hr, east):
