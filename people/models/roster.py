@@ -103,7 +103,8 @@ class RosterChange(models.Model):
         LEFT = "left", _("left")
         REFUSED = "refused", _("refused")
 
-    roster = models.ForeignKey(RosterImport, on_delete=models.CASCADE, related_name="changes")
+    # Indexed by roster_change_outcome.
+    roster = models.ForeignKey(RosterImport, on_delete=models.CASCADE, related_name="changes", db_index=False)
     sheet = models.CharField(max_length=100, blank=True)
     row = models.PositiveIntegerField(
         null=True
