@@ -85,8 +85,9 @@ class Check:
             positions = self._positions_of(columns[POSITION_AT], columns[FAMILY])
             for column, key, code in ((HIRED, "hired_on", "hired_too_late"), (LEFT, "left_on", "left_too_late")):
                 days = columns[column] = [value or None for value in columns[column]]
-                for at in [at for at, value in enumerate(days) if value and value > far]:
-                    faults.setdefault(at, []).append(Fault(key, days[at], code))
+                for at, day in enumerate(days):
+                    if day and day > far:
+                        faults.setdefault(at, []).append(Fault(key, day, code))
             rows = zip(
                 batch.numbers,
                 columns[NO],
@@ -121,7 +122,9 @@ class Check:
         if None in found:
             for at, path in enumerate(paths):
                 if path and found[at] is None:
-                    faults.setdefault(at, []).append(self.units.find(path)[1])
+                    _unit, fault = self.units.find(path)
+                    assert fault is not None  # what a text without a unit comes with
+                    faults.setdefault(at, []).append(fault)
         return found
 
     def _positions_of(self, titles: list, families: list) -> list[int | None]:
