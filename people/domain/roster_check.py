@@ -85,9 +85,9 @@ class Check:
             positions = self._positions_of(columns[POSITION_AT], columns[FAMILY])
             for column, key, code in ((HIRED, "hired_on", "hired_too_late"), (LEFT, "left_on", "left_too_late")):
                 days = columns[column] = [value or None for value in columns[column]]
-                for at, day in enumerate(days):
-                    if day and day > far:
-                        faults.setdefault(at, []).append(Fault(key, day, code))
+                for at, written in enumerate(days):
+                    if written and written > far:
+                        faults.setdefault(at, []).append(Fault(key, written, code))
             rows = zip(
                 batch.numbers,
                 columns[NO],
