@@ -386,13 +386,18 @@ MOST_COURSES = 12
 
 
 def search_courses(text: str, language: str) -> list[CoursePage]:
-    """Courses whose words fit, one page each: in the reader's language where there is one. Two queries."""
+    """Courses whose words fit, one page each: in the reader's language where there is one. Three queries.
+
+    A code or a part of a title is found as it is typed (a word index cuts SAF-01 in two, on one database only), whole
+    words of title, summary and outcomes by the index.
+    """
     query = han_query(text)[:200]
     if not query:
         return []
-    hits = CoursePage.objects.live().select_related("locale", "picture").search(query, operator="and")[:40]
+    pages = CoursePage.objects.live().select_related("locale", "picture")
+    named = pages.filter(Q(code__istartswith=text) | Q(title__icontains=text)).order_by("code", "path")[:40]
     found: dict = {}
-    for page in hits:
+    for page in [*named, *pages.search(query, operator="and")[:40]]:
         kept = found.get(page.translation_key)
         if kept is None or page.locale.language_code == language:
             found[page.translation_key] = page
