@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -45,7 +46,9 @@ def in_print_order(certificates: QuerySet[Certificate]) -> QuerySet[Certificate]
 
 
 def certificate_by_code(code: str) -> Certificate | None:
-    """This function will return the certificate with a check code, for the public page."""
+    """This function will return the certificate with a check code, for the public page; what is no code finds nothing."""
+    if not re.fullmatch(r"[0-9a-f]{32}", code):
+        return None
     return Certificate.objects.filter(code=code).first()
 
 

@@ -268,6 +268,7 @@ def test_xlsx_keeps_types_and_gives_sheets_names_that_excel_takes():
     assert book.worksheets[2]["A1"].value == "'=not a formula"
 
 
+@pytest.mark.django_db  # closing the response looks after the connection
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_a_download_is_an_attachment_that_nobody_keeps(kind):
     response = download(kind=kind, name="months", title="T", header=["a"], rows=[["=1"]], notes=["n"])
