@@ -22,6 +22,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import IO, BinaryIO
 
 import python_calamine
@@ -196,17 +197,13 @@ def _open_csv(file: BinaryIO, size: int, limits: Limits) -> Table:
         if named:
             yield []
             next(reader)
-        count = 0
         while True:
             try:
-                for row in reader:
-                    count += 1
-                    if count > limits.rows:
-                        raise Unreadable("too_many_rows", limit=limits.rows)
-                    yield [*row]
+                yield from islice(reader, limits.rows)
+                if next(reader, None) is not None:
+                    raise Unreadable("too_many_rows", limit=limits.rows)
                 return
-            except csv.Error:
-                count += 1
+            except csv.Error:  # the reader goes on with the next line
                 yield BROKEN_ROW
 
     return Table(

@@ -10,10 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from itertools import islice
+from itertools import chain, islice
 from operator import eq
 from typing import BinaryIO
 
@@ -82,9 +82,15 @@ def _half_width(text: str) -> str:
 class Column(widgets.Widget):
     """Cleans the cells of one column. ``clean`` returns the value, CLEAR, or None for an empty cell; raises Refused."""
 
-    as_is: Callable[[str], object] | None = None  # does the text need no cleaning at all? The quick way for most rows
+    as_is = r"(?!)"  # the pattern of a text that needs no cleaning at all: the quick way for most cells
     repeats = False  # few different texts in many rows: each is cleaned once
     limit = 100
+
+    def __init__(self):
+        super().__init__()
+        self.is_as_it_is = re.compile(self.as_is).fullmatch
+        # many cells at once, with a sign between them that no cell may hold
+        self.all_as_they_are = re.compile(f"(?:{self.as_is})?(?:\x1f(?:{self.as_is})?)*").fullmatch
 
     def clean(self, value, row=None, **kwargs):
         text = as_text(value)
@@ -107,7 +113,7 @@ class NumberColumn(Column):
     """An employee number: text, leading zeros and all."""
 
     limit = Employee._meta.get_field("employee_no").max_length
-    as_is = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,39}").fullmatch
+    as_is = r"[0-9A-Za-z][0-9A-Za-z_-]{0,39}"
     _float = re.compile(r"[0-9](\.[0-9]+)?[eE]\+[0-9]+|[0-9]+\.0+")
 
     def take(self, text: str):
@@ -123,7 +129,7 @@ class NumberColumn(Column):
 
 class NameColumn(Column):
     limit = Employee._meta.get_field("name").max_length
-    as_is = re.compile("[\u4e00-\u9fff]{1,40}").fullmatch
+    as_is = "[\u4e00-\u9fff]{1,40}"
 
     def take(self, text: str):
         text = super().take(text)
@@ -191,9 +197,7 @@ class DayColumn(Column):
 
 class EmailColumn(Column):
     limit = Employee._meta.get_field("email").max_length
-    as_is = re.compile(
-        r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,20}"
-    ).fullmatch
+    as_is = r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,20}"
 
     def take(self, text: str):
         text = _half_width(text)
@@ -208,7 +212,7 @@ class EmailColumn(Column):
 
 class MobileColumn(Column):
     limit = Employee._meta.get_field("mobile").max_length
-    as_is = re.compile(r"\+?[0-9]{5,20}").fullmatch
+    as_is = r"\+?[0-9]{5,20}"
 
     def take(self, text: str):
         text = re.sub(r"[\s()\-–.]", "", _half_width(text))
@@ -391,8 +395,7 @@ class RosterFile:
         steps = []
         for key, place in self.header.places.items():
             widget = FIELDS[key].widget
-            known = {"": None} if widget.repeats else None
-            steps.append((key, place, COLUMNS.index(key), widget.as_is, known, widget.clean))
+            steps.append((key, place, COLUMNS.index(key), widget, {"": None} if widget.repeats else None))
         number = self.header.row
         while rows := list(islice(self._rest, size)):
             numbers = list(range(number + 1, number + 1 + len(rows)))
@@ -432,23 +435,14 @@ class RosterFile:
         count = len(rows)
         columns: list[list] = [[None] * count for _column in COLUMNS]
         faults: dict[int, list[Fault]] = {}
-        for key, place, to, as_is, known, clean in steps:
-            cells = [row[place] for row in rows]
-            if known is not None:
-                values = [known.get(cell, _UNSEEN) for cell in cells]
-                odd = [at for at, value in enumerate(values) if value is _UNSEEN] if _UNSEEN in values else ()
-            else:
-                values = [cell if type(cell) is str and as_is(cell) else None for cell in cells]
-                odd = (
-                    [at for at, value in enumerate(values) if value is None and cells[at] != ""]
-                    if None in values
-                    else ()
-                )
+        across = list(zip(*rows, strict=False))
+        for key, place, to, column, known in steps:
+            cells = across[place]
+            values, odd = _looked_at(cells, column, known)
             for at in odd:
                 cell = cells[at]
-                values[at] = None
                 try:
-                    values[at] = clean(cell)
+                    values[at] = column.clean(cell)
                 except Refused as refused:
                     faults.setdefault(at, []).append(Fault(key, _shown(cell), refused.code, refused.params))
                 else:
@@ -495,6 +489,24 @@ class RosterFile:
         for at in faults:
             if not own[at]:  # what stands in the cell, so that the row can be found again
                 own[at] = _shown(rows[at][number_at])[:200]
+
+
+def _looked_at(cells: tuple, column: Column, known: dict | None) -> tuple[list, list[int]]:
+    """The values of the cells that need no cleaning, and the places of those that do (None until then)."""
+    if known is not None:
+        try:
+            return list(map(known.__getitem__, cells)), []
+        except KeyError:
+            values = [known.get(cell, _UNSEEN) for cell in cells]
+            odd = [at for at, value in enumerate(values) if value is _UNSEEN]
+            return [None if value is _UNSEEN else value for value in values], odd
+    try:
+        if column.all_as_they_are("\x1f".join(cells)):
+            return [cell or None for cell in cells], []
+    except TypeError:  # a workbook has cells that are no text
+        pass
+    values = [cell if type(cell) is str and column.is_as_it_is(cell) else None for cell in cells]
+    return values, [at for at, value in enumerate(values) if value is None and cells[at] != ""]
 
 
 def _says_anything(cells: list[Cell]) -> bool:
@@ -545,7 +557,7 @@ def _opened(table: Table) -> RosterFile:
         if header is None:
             passed.append(sheet.name)
             continue
-        best = (sheet, header, _chained(start[header.row :], rows))
+        best = (sheet, header, chain(start[header.row :], rows))
         break
     if best is None:
         raise RosterProblem("no_header")
@@ -571,11 +583,6 @@ def _opened(table: Table) -> RosterFile:
     if header.ignored:
         notes.append({"code": "ignored_columns", "params": {"columns": header.ignored}})
     return RosterFile(table, sheet, header, rest, notes)
-
-
-def _chained(start: list, rows: Iterator) -> Iterator:
-    yield from start
-    yield from rows
 
 
 def _header_in(rows: list) -> Header | None:

@@ -727,7 +727,9 @@ def fingerprint(roster: RosterImport) -> str:
         inside += " OR e.unit_id IS NULL)" if scope.is_root() else ")"
         params = [f"{scope.path}%"]
     columns = [field.column for field in Employee._meta.concrete_fields if field.name not in {"pinyin", "user"}]
-    person = "||'|'||".join(f"coalesce(cast(e.{column} AS text), '')" for column in columns)
+    names = ", ".join(f"e.{column}" for column in columns)
+    person = f"printf('{'%s|' * len(columns)}', {names})" if sql.is_sqlite() else f"concat_ws('|', {names})"
+    person = person.replace("%", "%%")  # the text of a statement with parameters
     _seal_pages(digest, f"SELECT e.id AS id, {person} AS x FROM {EMPLOYEE} e WHERE e.id > %s{inside}", params)
     _seal_pages(digest, f"SELECT id, path||'|'||name||'|'||name_en||'|'||code AS x FROM {UNIT} WHERE id > %s", [])
     _seal_pages(digest, f"SELECT id, title||'|'||title_en||'|'||job_family AS x FROM {sql.POSITION} WHERE id > %s", [])
