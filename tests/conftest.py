@@ -113,3 +113,16 @@ def at():
     from zoneinfo import ZoneInfo
 
     return dt.datetime(2026, 11, 18, 10, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    """What a process keeps of rows that never change belongs to one database: the next test has rows of its own."""
+    from django.core.cache import cache
+
+    from assessments.domain import attempts
+    from certificates.domain import rendering
+
+    cache.clear()
+    attempts._content.cache_clear()
+    rendering._sheet.cache_clear()
