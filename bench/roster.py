@@ -196,7 +196,10 @@ def stock(path: Path, count: int) -> float:
 # --- the least ------------------------------------------------------------------------------------------------------
 
 COLUMNS = "no, name, org_id, title_id, hired_on, email, mobile"
-TEXTS = "no varchar(20), name varchar(60), path varchar(200), title varchar(60), hired_on date, email varchar(120), mobile varchar(20), mgr varchar(20)"
+TEXTS = (
+    "no varchar(20), name varchar(60), path varchar(200), title varchar(60), hired_on date,"
+    " email varchar(120), mobile varchar(20), mgr varchar(20)"
+)
 
 
 class Limit:
@@ -354,9 +357,10 @@ def peak_of(path: Path) -> tuple[float, float]:
 
 def calamine_peak(path: Path) -> float:
     script = (
-        "import sys, resource, python_calamine as c\n"
+        "import sys, python_calamine as c\n"
         "n = sum(1 for _row in c.CalamineWorkbook.from_path(sys.argv[1]).get_sheet_by_index(0).iter_rows())\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+        "print(int(peak.split()[1]) / 1024)"
     )
     output = subprocess.run(
         [sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True

@@ -165,6 +165,14 @@ class DayColumn(Column):
     _packed = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
 
     def clean(self, value, row=None, **kwargs):
+        if type(value) is str and len(value) == 10 and value.isascii():
+            try:
+                day = dt.date.fromisoformat(value)
+            except ValueError:
+                pass  # another way to write it, or no day: below
+            else:
+                if day >= FIRST_DAY:
+                    return value
         if isinstance(value, dt.datetime):
             day = value.date()
         elif isinstance(value, dt.date):

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from people.models import OrgUnit, RosterImport
 
+MOST_BYTES = 80_000_000
 Mode, Missing = RosterImport.Mode, RosterImport.Missing
 
 
@@ -72,6 +73,14 @@ class UploadForm(forms.Form):
         day = self.fields["effective_on"]
         day.initial = today
         day.widget.attrs["max"] = today.isoformat()
+
+    def clean_file(self):
+        file = self.cleaned_data["file"]
+        if file.size > MOST_BYTES:
+            raise forms.ValidationError(
+                _("The file is larger than 80 MB. Save only the sheet with the people, or split it.")
+            )
+        return file
 
     def clean_scope(self):
         return self.cleaned_data["scope"] or self.only

@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
+from functools import lru_cache
 
 from django.db import transaction
 from django.db.models import F
@@ -20,6 +21,7 @@ _PARTS = re.compile(r"[/>／＞›»]")
 _KINDS = (OrgUnit.Kind.GROUP, OrgUnit.Kind.PROVINCE, OrgUnit.Kind.CITY, OrgUnit.Kind.BRANCH)
 
 
+@lru_cache(maxsize=50_000)
 def folded(name: str) -> str:
     """A name for comparing: without case, full-width forms and repeated spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

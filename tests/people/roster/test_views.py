@@ -106,6 +106,14 @@ def test_an_upload_that_cannot_be_is_answered_in_words_and_makes_nothing(client,
     assert not RosterImport.objects.exists()
 
 
+def test_a_file_that_is_too_large_is_not_kept(client, desk, monkeypatch):
+    monkeypatch.setattr("people.roster_forms.MOST_BYTES", 10)
+    response = upload(client, MIXED)
+    assert response.status_code == 422
+    assert "larger than 80 MB" in response.content.decode()
+    assert not RosterImport.objects.exists()
+
+
 def test_an_unreadable_file_says_why_and_what_to_do(client, desk):
     roster, response = done(client, upload(client, b"PK\x03\x04nonsense"))
     assert roster.state == State.UNREADABLE
