@@ -119,7 +119,7 @@ def main(full: bool) -> None:
     server = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
     try:
         _wait_for(port)
-        _measure(port, people, 100 if full else 30)
+        _measure(port, people, 100 if full else 20)
     finally:
         os.killpg(server.pid, signal.SIGKILL)  # it waits for kept connections to end, and nothing here needs a farewell
         server.wait()

@@ -78,7 +78,7 @@ def apply_chunk(*, roster: RosterImport, at: dt.datetime, size: int = CHUNK) -> 
     low = roster.applied_to
     with transaction.atomic():
         high, count = one(
-            f"SELECT max(id), count(*) FROM (SELECT id FROM {CHANGE} WHERE roster_id = %s AND id > %s"
+            f"SELECT max(id), count(*) FROM (SELECT id FROM {CHANGE} WHERE {sql.walked('roster_id')} = %s AND id > %s"
             " AND outcome <> 'refused' ORDER BY id LIMIT %s) x",
             [roster.pk, low, size],
         )
@@ -140,7 +140,8 @@ class _Chunk:
 
     def __init__(self, roster: RosterImport, low: int, high: int, at: dt.datetime):
         self.roster, self.at = roster, at
-        self.here = "c.roster_id = %s AND c.id > %s AND c.id <= %s"
+        # By the range of ids: an index over the import would be walked from its start for every chunk.
+        self.here = f"{sql.walked('c.roster_id')} = %s AND c.id > %s AND c.id <= %s"
         self.range = [roster.pk, low, high]
         self.effective = roster.effective_on.isoformat()
         self.eve = (roster.effective_on - dt.timedelta(days=1)).isoformat()
@@ -401,7 +402,7 @@ def undo_chunk(*, roster: RosterImport, at: dt.datetime, size: int = CHUNK) -> i
     high = roster.applied_to
     with transaction.atomic():
         first, count = one(
-            f"SELECT min(id), count(*) FROM (SELECT id FROM {CHANGE} WHERE roster_id = %s AND id <= %s"
+            f"SELECT min(id), count(*) FROM (SELECT id FROM {CHANGE} WHERE {sql.walked('roster_id')} = %s AND id <= %s"
             " AND outcome <> 'refused' ORDER BY id DESC LIMIT %s) x",
             [roster.pk, high, size],
         )

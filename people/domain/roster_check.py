@@ -194,8 +194,7 @@ class Check:
         """The SQL that says that a unit is in the scope; its one parameter is the pattern of the scope's path."""
         if self.everybody:
             return "(%s IS NULL OR TRUE)"
-        # "+": SQLite is to walk the table once instead of gathering it unit by unit through an index
-        inside = f"{'+' if sql.is_sqlite() else ''}{column} IN (SELECT id FROM {UNIT} WHERE path LIKE %s)"
+        inside = f"{sql.walked(column)} IN (SELECT id FROM {UNIT} WHERE path LIKE %s)"
         return f"({inside} OR {column} IS NULL)" if self.whole else f"({inside})"
 
     @property
@@ -722,7 +721,7 @@ def fingerprint(roster: RosterImport) -> str:
     scope = roster.scope
     inside, params = "", []
     if scope is not None and not (scope.is_root() and OrgUnit.objects.filter(depth=1).count() == 1):
-        unit = "+e.unit_id" if sql.is_sqlite() else "e.unit_id"
+        unit = sql.walked("e.unit_id")
         inside = f" AND ({unit} IN (SELECT id FROM {UNIT} WHERE path LIKE %s)"
         inside += " OR e.unit_id IS NULL)" if scope.is_root() else ")"
         params = [f"{scope.path}%"]

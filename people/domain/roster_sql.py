@@ -38,6 +38,11 @@ def differs(left: str, right: str) -> str:
     return f"{left} IS NOT {right}" if is_sqlite() else f"{left} IS DISTINCT FROM {right}"
 
 
+def walked(column: str) -> str:
+    """The column in a condition that is not to choose the index: SQLite has no statistics to know better by itself."""
+    return f"+{column}" if is_sqlite() else column
+
+
 def has(document: str, key: str) -> str:
     """Does a JSON column have this key, be it with null?"""
     return f"json_type({document}, '$.{key}') IS NOT NULL" if is_sqlite() else f"jsonb_exists({document}, '{key}')"

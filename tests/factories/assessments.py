@@ -96,7 +96,7 @@ def make_quiz_step(quiz=None, course=None, required=True, intro="", title="结�
     course = course or make_course(steps=0)
     position = course.steps.count() + 1
     page = make_quiz_page(quiz, title=title, intro=intro)
-    step = Step.objects.create(
+    return Step.objects.create(
         course=course,
         translation_key=page.translation_key,
         kind=QUIZ_KIND,
@@ -105,7 +105,6 @@ def make_quiz_step(quiz=None, course=None, required=True, intro="", title="结�
         title_zh=title,
         title_en="Final quiz",
     )
-    return step
 
 
 def make_quiz_page(quiz=None, parent=None, title="结课测验", language="zh-hans", **fields):
