@@ -8,6 +8,8 @@ from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from training_site import env
+from training_site.settings.mail import *  # noqa: F403
+from training_site.settings.mail import EMAIL_BACKEND
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.text("VAR_DIR") or BASE_DIR / "var")
@@ -224,9 +226,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 
-# --- mail ---------------------------------------------------------------------------------------------------------
-EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
-DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "training@localhost")
+# --- mail (settings/mail.py reads the environment) ----------------------------------------------------------------
+EMAIL_BACKEND = EMAIL_BACKEND or "django.core.mail.backends.console.EmailBackend"
 
 # --- the event chain ----------------------------------------------------------------------------------------------
 # The key that seals the event chain; it is kept outside the database and its backups (TRUST AU-06).

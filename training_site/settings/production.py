@@ -3,6 +3,7 @@
 from training_site import env
 from training_site.settings.base import *  # noqa: F403
 from training_site.settings.base import EVENT_CHAIN_KEY, STORAGES
+from training_site.settings.mail import EMAIL_BACKEND
 
 DEBUG = False
 STYLEGUIDE = False
@@ -20,6 +21,12 @@ for _name, _value in (
             f"{_name} is not set. Production does not start without it; see docs/en/administrator.md."
         )
 
+if not EMAIL_BACKEND:
+    raise env.SettingRefused(
+        "EMAIL_HOST is not set: nobody would get an invitation by e-mail. Write the name of the mail server (localhost if "
+        "this machine sends mail itself), or EMAIL_HOST=none to hand the links over on paper; see docs/en/administrator.md."
+    )
+
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", 31_536_000)
@@ -31,4 +38,3 @@ SESSION_COOKIE_NAME = "__Host-session"
 CSRF_COOKIE_SECURE = True
 CSRF_COOKIE_NAME = "__Host-csrf"
 STORAGES["staticfiles"] = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
-EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
