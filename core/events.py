@@ -131,20 +131,31 @@ class ChainFault:
 
 
 def verify_chain(chain: str) -> tuple[int, ChainFault | None]:
-    """This function will recompute a chain from its first link and return (links read, the first fault or None)."""
-    previous, expected = "", 1
-    for event in Event.objects.filter(chain=chain).order_by("sequence").iterator(chunk_size=2000):
-        if event.sequence != expected:
-            return expected - 1, ChainFault(chain, expected, "missing" if event.sequence > expected else "inserted")
-        if event.previous_hash != previous:
-            return expected - 1, ChainFault(chain, event.sequence, "does not follow the row before it")
-        if not hmac.compare_digest(event.hash, _seal(previous, event)):
-            return expected - 1, ChainFault(chain, event.sequence, "content does not match its seal")
-        previous, expected = event.hash, expected + 1
-    head = ChainHead.objects.filter(chain=chain).first()
-    if (head.sequence, head.hash) != (expected - 1, previous) if head else expected > 1:
-        return expected - 1, ChainFault(chain, expected, "rows after this one were cut off, or the head was changed")
-    return expected - 1, None
+    """This function will recompute a chain from its first link and return (links read, the first fault or None).
+
+    The chain may grow meanwhile: the head is read before the rows, and what came after it is read in another round.
+    """
+    previous, expected, seen = "", 1, None
+    while True:
+        head = ChainHead.objects.filter(chain=chain).values_list("sequence", "hash").first() or (0, "")
+        rows = Event.objects.filter(chain=chain).order_by("sequence")
+        if seen is not None:
+            rows = rows.filter(sequence__gte=expected)
+        for event in rows.iterator(chunk_size=2000):
+            if event.sequence != expected:
+                return expected - 1, ChainFault(chain, expected, "missing" if event.sequence > expected else "inserted")
+            if event.previous_hash != previous:
+                return expected - 1, ChainFault(chain, event.sequence, "does not follow the row before it")
+            if not hmac.compare_digest(event.hash, _seal(previous, event)):
+                return expected - 1, ChainFault(chain, event.sequence, "content does not match its seal")
+            previous, expected = event.hash, expected + 1
+        if head == (expected - 1, previous):
+            return expected - 1, None
+        if head == seen or head[0] >= expected:
+            return expected - 1, ChainFault(
+                chain, expected, "rows after this one were cut off, or the head was changed"
+            )
+        seen = head
 
 
 def chain_names() -> Iterator[str]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable
+from functools import wraps
 
 from django.conf import settings
 from django.db import transaction
@@ -187,3 +188,35 @@ def every(period: dt.timedelta):
         return function
 
     return register
+
+
+NIGHT = 3  # o'clock, in the time zone of the site
+
+
+def every_night(kind: str):
+    """Declare a function of the time that the worker calls once a night, and whose answer is kept until the next one.
+
+    One row of the table of jobs says when it was last done, so that a worker started anew does not repeat it, and one
+    that slept through the night makes up for it. It must be safe to run twice at once.
+    """
+
+    def register(function: Callable[[dt.datetime], dict]):
+        @wraps(function)
+        def once_a_night(now: dt.datetime) -> None:
+            last = Job.objects.filter(kind=kind, requested_by=None)
+            if last.filter(finished_at__gte=_night_before(now)).exists():
+                return
+            values = {"state": Job.State.DONE, "result": function(now), "finished_at": now}
+            if not last.update(**values):
+                Job.objects.create(kind=kind, created_at=now, **values)
+
+        return every(dt.timedelta(hours=1))(once_a_night)
+
+    return register
+
+
+def _night_before(now: dt.datetime) -> dt.datetime:
+    """The last time it was three in the night."""
+    local = timezone.localtime(now)
+    at_three = local.replace(hour=NIGHT, minute=0, second=0, microsecond=0)
+    return at_three if at_three <= local else at_three - dt.timedelta(days=1)

@@ -71,6 +71,22 @@ def test_au_04_swapped_rows_are_found(chain):
     assert verify_chain("test")[1] == ChainFault("test", 2, "does not follow the row before it")
 
 
+@pytest.mark.parametrize("read", ["core_event", "core_chainhead"])
+def test_au_07_a_chain_that_grows_while_it_is_checked_is_sound(chain, at, read):
+    """As the worker checks it at night: somebody may be at work between its looks at the rows and at the head."""
+    unit, grown = OrgUnit.objects.get(), []
+
+    def meanwhile(execute, sql, *rest):
+        if sql.startswith("SELECT") and f'FROM "{read}"' in sql and len(grown) < 2:
+            grown.append(sql)
+            record_event(chain="test", action="renamed", subject=unit, actor=None, at=at)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(meanwhile):
+        assert verify_chain("test") == (7, None)
+    assert len(grown) == 2
+
+
 @pytest.mark.parametrize("sql", ["UPDATE core_event SET reason = 'x'", "DELETE FROM core_event"])
 def test_au_03_ledger_refuses_update_and_delete(chain, sql):
     with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:

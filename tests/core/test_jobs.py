@@ -3,9 +3,14 @@
 import datetime as dt
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.utils import timezone
 
-from core import jobs
-from core.jobs import JobKind, JobProblem, job_kind, next_job, resume_job, run_job, start_job, stop_job
+from core import jobs, tasks
+from core.events import record_event
+from core.jobs import JobKind, JobProblem, every_night, job_kind, next_job, resume_job, run_job, start_job, stop_job
+from core.management.commands import run_worker
 from core.models import Job, Notice
 from people.models import User
 
@@ -126,3 +131,97 @@ def test_immediate_job_runs_after_the_commit(write_lines, at, django_capture_on_
 def test_unknown_kind_is_refused(at):
     with pytest.raises(KeyError):
         start_job(kind="no.such", arguments={}, by=None, at=at)
+
+
+# --- work by the clock ----------------------------------------------------------------------------------------------
+@pytest.fixture
+def nightly(monkeypatch):
+    """Work of the night that notes when it was done, and fails when told to."""
+    monkeypatch.setattr(jobs, "PERIODIC", [])
+
+    class Nightly:
+        done, trouble = [], None
+
+    @every_night("test.nightly")
+    def work(now):
+        if Nightly.trouble:
+            raise Nightly.trouble
+        Nightly.done.append(now)
+        return {"time": len(Nightly.done)}
+
+    Nightly.look = staticmethod(work)
+    return Nightly
+
+
+def test_nightly_work_is_looked_at_every_hour(nightly):
+    assert [(dt.timedelta(hours=1), nightly.look)] == jobs.PERIODIC
+
+
+def test_nightly_work_is_done_once_a_night_whatever_is_started_anew(nightly, at):
+    # the fixed moment is ten in the morning: a worker that slept through the night makes up for it
+    hours = [0, 1, 16.9, 17, 18, 40.9, 41, 100]
+    for hour in hours:
+        nightly.look(at + dt.timedelta(hours=hour))
+    assert nightly.done == [at + dt.timedelta(hours=hour) for hour in (0, 17, 41, 100)]
+    assert list(Job.objects.values_list("kind", "state", "result", "created_at", "finished_at")) == [
+        ("test.nightly", "done", {"time": 4}, at, nightly.done[-1])
+    ]
+    assert next_job(at + dt.timedelta(days=9)) is None
+
+
+def test_nightly_work_that_failed_is_tried_again(nightly, at):
+    nightly.trouble = ValueError("broken")
+    with pytest.raises(ValueError, match="broken"):
+        nightly.look(at)
+    nightly.trouble = None
+    nightly.look(at + dt.timedelta(hours=1))
+    assert nightly.done == [at + dt.timedelta(hours=1)]
+
+
+def test_worker_goes_on_after_work_by_the_clock_that_fails(nightly, monkeypatch, caplog):
+    monkeypatch.setattr(run_worker, "PERIODIC", jobs.PERIODIC)
+    monkeypatch.setattr(run_worker, "close_old_connections", lambda: None)  # the test's own is in use
+    nightly.trouble = ValueError("broken")
+    call_command("run_worker", once=True)
+    assert [record.getMessage() for record in caplog.records] == ["work failed; it is tried again later"]
+
+
+def test_worker_knows_the_work_of_every_app():
+    assert {function.__name__: period for period, function in jobs.PERIODIC} | {
+        "catch_up_with_the_roster": dt.timedelta(hours=1),
+        "follow_moved_units": dt.timedelta(minutes=1),
+        "submit_expired_attempts": dt.timedelta(seconds=30),
+        "verify_events_at_night": dt.timedelta(hours=1),
+        "forget_ended_sessions": dt.timedelta(hours=1),
+        "reconcile_tallies_at_night": dt.timedelta(hours=1),
+    } == {function.__name__: period for period, function in jobs.PERIODIC}
+
+
+def test_au_07_chains_are_checked_at_night_and_a_broken_one_is_an_error(at, caplog, settings):
+    user = User.objects.create(username="u")
+    record_event(chain="roles", action="granted", subject=user, actor=None, at=at)
+    record_event(chain="roster", action="applied", subject=user, actor=None, at=at)
+    tasks.verify_events_at_night(at)
+    assert Job.objects.get(kind="core.verify_events").result == {"rows": 2, "faults": []}
+    assert caplog.records == []
+
+    settings.EVENT_CHAIN_KEY = "another"
+    tasks.verify_events_at_night(at + dt.timedelta(days=1))
+    what = "content does not match its seal"
+    assert Job.objects.get(kind="core.verify_events").result == {
+        "rows": 0,
+        "faults": [{"chain": chain, "sequence": 1, "what": what} for chain in ("roles", "roster")],
+    }
+    assert [(record.levelname, record.getMessage().split(";")[0]) for record in caplog.records] == [
+        ("ERROR", f"The event chain {chain} is broken: row 1 {what}") for chain in ("roles", "roster")
+    ]
+
+
+def test_ended_sessions_are_forgotten_at_night(at):
+    for key, expires in {
+        "ended": timezone.now() - dt.timedelta(days=1),
+        "open": timezone.now() + dt.timedelta(days=1),
+    }.items():
+        Session.objects.create(session_key=key, session_data="", expire_date=expires)
+    tasks.forget_ended_sessions(at)
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["open"]

@@ -1,4 +1,4 @@
-"""manage.py submit_expired_attempts: by the clock, every minute or so. Safe to run twice."""
+"""manage.py submit_expired_attempts: what the worker does every 30 seconds, by hand. Safe to run twice."""
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
