@@ -63,7 +63,7 @@ def company(people: int) -> OrgUnit:
     for number, month in enumerate(MONTHS):
         course = Course.objects.create(translation_key=uuid.uuid4(), code=f"C{number}", title_zh=f"课程{number}")
         Step.objects.create(course=course, translation_key=uuid.uuid4(), kind="courses.lessonpage", position=1)
-        PlanLine.objects.create(programme=programme, course=course, month=month)
+        PlanLine.objects.create(programme=programme, course=course, month=month, published_at=timezone.now())
         opens = timezone.make_aware(dt.datetime.combine(month.first_day, dt.time()))
         opening.open_month(month=month, by=None, at=opens)
         run = CourseRun.objects.get(course=course)

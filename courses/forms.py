@@ -179,5 +179,5 @@ class PlanLineForm(forms.Form):
             raise forms.ValidationError(_("This course is already planned for this month."))
         return data
 
-    def save(self) -> PlanLine:
-        return PlanLine.objects.get_or_create(**self.cleaned_data)[0]
+    def save(self, *, at: dt.datetime) -> PlanLine:
+        return PlanLine.objects.get_or_create(**self.cleaned_data, defaults={"published_at": at})[0]

@@ -187,6 +187,7 @@ def lines_to_open(actor: Actor, month: Month) -> QuerySet[PlanLine]:
         month__lte=month,
         month__gte=month.previous,
         opened_at=None,
+        published_at__isnull=False,
         programme__active=True,
         programme__audience__scope__in=units.order_by().values("pk"),
     )

@@ -100,12 +100,12 @@ def _decide(
         if before not in allowed:
             raise NotPossibleNow
         changed = Enrolment.objects.filter(pk=enrolment.pk, state=before).update(
-            state=state, reason=_Reason.HR, reason_text=text, decided_by=by
+            state=state, reason=_Reason.HR, reason_text=text, decided_by=by, changed_at=at
         )
         if not changed:
             raise NotPossibleNow
         enrolment = Enrolment.objects.select_related("unit", "run").get(pk=enrolment.pk)
-        tallies.move(enrolment=enrolment, before=(before, None), after=(state, None))
+        tallies.move(enrolment=enrolment, before=before)
         record_event(
             chain="completions",
             action=action,
@@ -133,7 +133,7 @@ def extend_due(*, enrolment: Enrolment, until: dt.date, by, at: dt.datetime, rea
         if due_at <= enrolment.due_at or until > timezone.localdate(run.accept_until):
             raise DueRefused
         changed = Enrolment.objects.filter(pk=enrolment.pk, state__in=_UNFINISHED, due_at=enrolment.due_at).update(
-            due_at=due_at, reason_text=text, decided_by=by
+            due_at=due_at, reason_text=text, decided_by=by, changed_at=at
         )
         if not changed:
             raise NotPossibleNow
@@ -175,6 +175,7 @@ def record_past_completion(*, enrolment: Enrolment, on: dt.date, by, at: dt.date
             reason_text=text,
             decided_by=by,
             completed_at=done_at,
+            changed_at=at,
             on_time=on_time,
             steps_done=len(required),
             unit_done_id=employee.unit_id or enrolment.unit_id,
@@ -190,7 +191,7 @@ def record_past_completion(*, enrolment: Enrolment, on: dt.date, by, at: dt.date
             ignore_conflicts=True,
         )
         enrolment = Enrolment.objects.select_related("unit", "run").get(pk=enrolment.pk)
-        tallies.move(enrolment=enrolment, before=(before, None), after=(_State.COMPLETED, on_time))
+        tallies.move(enrolment=enrolment, before=before)
         record_event(
             chain="completions",
             action="past training recorded",

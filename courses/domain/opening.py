@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import (
+    BooleanField,
     Case,
     CharField,
     DateTimeField,
@@ -143,8 +144,11 @@ def plan_run(*, course: Course, month: Month, by, at: dt.datetime) -> CourseRun:
 
 
 def plan_lines(*, month: Month, scope: Iterable[OrgUnit] | None = None) -> QuerySet[PlanLine]:
-    """This function will return a month's lines of active programmes; ``scope``: only of audiences in those units."""
-    lines = PlanLine.objects.filter(month=month, programme__active=True).select_related(
+    """This function will return a month's published lines of active programmes.
+
+    ``scope``: only those whose audience belongs to one of these units or below.
+    """
+    lines = PlanLine.objects.filter(month=month, programme__active=True, published_at__isnull=False).select_related(
         "course", "programme__audience__scope"
     )
     if scope is not None:
@@ -216,7 +220,7 @@ def open_run(
             .count()
         )
         assigned = _enrol(run=run, people=people.exclude(_starts_too_late(run)), at=at)
-        exempt = _exempt_for_leave(run=run, only_new_since=at) if assigned else 0
+        exempt = _exempt_for_leave(run=run, at=at, only_new=True) if assigned else 0
         tallies.recount(run=run)
         record_event(
             chain="months",
@@ -258,7 +262,7 @@ def enrol_some(
         people = planned_people(lines=lines, on=day).exclude(_starts_too_late(run))
         number = _enrol(run=run, people=people, at=at, limit=limit)
         if number:
-            _exempt_for_leave(run=run, only_new_since=at)
+            _exempt_for_leave(run=run, at=at, only_new=True)
             tallies.recount(run=run)
     return number
 
@@ -352,6 +356,8 @@ def _enrol(
         "unit_set_id": F("unit_id"),
         "position_set_id": F("position_id"),
         "assigned_at": Value(at, moment),
+        "changed_at": Value(at, moment),
+        "voluntary": Value(False, BooleanField()),
         "steps_done": Value(0, whole),
     }
     has_it = Enrolment.objects.filter(run=run, employee=OuterRef("pk"))
@@ -406,15 +412,15 @@ def _away_all_the_time(*, run: CourseRun, people: QuerySet[Employee]) -> Iterato
         yield person
 
 
-def _exempt_for_leave(*, run: CourseRun, only_new_since: dt.datetime | None = None) -> int:
-    """Exempt those who have not begun and are away all the time; returns how many."""
-    open_duties = Enrolment.objects.filter(run=run, state=_State.ASSIGNED, decided_by=None)
-    if only_new_since is not None:
-        open_duties = open_duties.filter(assigned_at=only_new_since)
+def _exempt_for_leave(*, run: CourseRun, at: dt.datetime, only_new: bool = False) -> int:
+    """Exempt those who have not begun and are away all the time (only those enrolled right now); returns how many."""
+    open_duties = Enrolment.objects.filter(run=run, state=_State.ASSIGNED, voluntary=False, decided_by=None)
+    if only_new:
+        open_duties = open_duties.filter(assigned_at=at)
     people = Employee.objects.filter(pk__in=open_duties.values("employee"))
     number = 0
     for ids in _chunks(_away_all_the_time(run=run, people=people)):
-        number += open_duties.filter(employee__in=ids).update(state=_State.EXEMPT, reason=_Reason.LEAVE)
+        number += open_duties.filter(employee__in=ids).update(state=_State.EXEMPT, reason=_Reason.LEAVE, changed_at=at)
     return number
 
 
@@ -448,9 +454,9 @@ def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
             raise RunClosed
         withdrawn = _withdraw_leavers(run=run, at=at)
         returned = _return_rehired(run=run, at=at)
-        exempted = _exempt_for_leave(run=run)
+        exempted = _exempt_for_leave(run=run, at=at)
         joined, waiting = _enrol_joiners(run=run, at=at)
-        away = _exempt_for_leave(run=run) if joined else 0  # joined, and on leave all the time
+        away = _exempt_for_leave(run=run, at=at) if joined else 0  # joined, and on leave all the time
         returned += _return_from_leave(run=run, at=at)
         moved = _follow_movers(run=run, at=at)
         report = CatchUpReport(
@@ -498,7 +504,7 @@ def _withdraw_leavers(*, run: CourseRun, at: dt.datetime) -> int:
         Enrolment.objects.filter(run=run, employee__in=gone.order_by().values("pk"))
         .exclude(state__in=[_State.COMPLETED, _State.WITHDRAWN])
         .filter(Q(decided_by=None) | ~Q(state=_State.EXEMPT))
-        .update(state=_State.WITHDRAWN, reason=_Reason.LEFT)
+        .update(state=_State.WITHDRAWN, reason=_Reason.LEFT, changed_at=at)
     )
 
 
@@ -508,6 +514,7 @@ def _unfinished_again(at: dt.datetime) -> dict:
     return {
         "state": Case(begun, default=Value(_State.ASSIGNED.value), output_field=CharField()),
         "reason": _Reason.PLAN,
+        "changed_at": at,
     }
 
 
@@ -544,5 +551,5 @@ def _follow_movers(*, run: CourseRun, at: dt.datetime) -> int:
             post = Placement.objects.on(timezone.localdate(due_at)).filter(employee=OuterRef("employee"))
         there = Coalesce(Subquery(post.order_by().values("unit")[:1]), F("unit"))
         elsewhere = Exists(post.filter(unit__isnull=False).exclude(unit=OuterRef("unit")))
-        moved += duties.filter(elsewhere).update(unit=there)
+        moved += duties.filter(elsewhere).update(unit=there, changed_at=at)
     return moved

@@ -65,7 +65,7 @@ def visit_step(*, enrolment: Enrolment, step: Step, at: dt.datetime) -> bool:
         if not accepts_work(run=run, at=at):
             return False
         if _begin(enrolment=enrolment, step=step, at=at):
-            tallies.move(enrolment=_fresh(enrolment), before=(_State.ASSIGNED, None), after=(_State.IN_PROGRESS, None))
+            tallies.move(enrolment=_fresh(enrolment), before=_State.ASSIGNED)
             return True
         states = [_State.IN_PROGRESS, _State.COMPLETED]
         return bool(Enrolment.objects.filter(pk=enrolment.pk, state__in=states).update(last_step=step))
@@ -103,7 +103,7 @@ def complete_step(
         done = StepCompletion.objects.filter(enrolment=enrolment, step__in=required).count()
         if done < len(required):
             Enrolment.objects.filter(pk=enrolment.pk).update(steps_done=done)
-            tallies.move(enrolment=enrolment, before=(before, None), after=(_State.IN_PROGRESS, None))
+            tallies.move(enrolment=enrolment, before=before)
             return Completed(first_time, finished=False, steps_done=done, steps_total=len(required))
         certificate = _finish(enrolment=enrolment, run=run, before=before, steps_done=done, at=at)
     return Completed(first_time, finished=True, steps_done=done, steps_total=len(required), certificate=certificate)
@@ -117,7 +117,7 @@ def _fresh(enrolment: Enrolment) -> Enrolment:
 def _begin(*, enrolment: Enrolment, step: Step, at: dt.datetime) -> bool:
     return bool(
         Enrolment.objects.filter(pk=enrolment.pk, state=_State.ASSIGNED).update(
-            state=_State.IN_PROGRESS, started_at=at, last_step=step
+            state=_State.IN_PROGRESS, started_at=at, last_step=step, changed_at=at
         )
     )
 
@@ -166,6 +166,7 @@ def _finish(
     changed = Enrolment.objects.filter(pk=enrolment.pk, state=_State.IN_PROGRESS).update(
         state=_State.COMPLETED,
         completed_at=at,
+        changed_at=at,
         on_time=on_time,
         steps_done=steps_done,
         unit_done_id=employee.unit_id or enrolment.unit_id,
@@ -173,7 +174,8 @@ def _finish(
     )
     if not changed:
         raise RuntimeError(f"enrolment {enrolment.pk} changed while its row was ours")
-    tallies.move(enrolment=enrolment, before=(before, None), after=(_State.COMPLETED, on_time))
+    enrolment.state, enrolment.on_time = _State.COMPLETED, on_time
+    tallies.move(enrolment=enrolment, before=before)
     course, certificate = run.course, None
     if course.certificate_design:
         try:

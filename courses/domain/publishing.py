@@ -36,6 +36,7 @@ def sync_course(course_page: Page) -> Course | None:
             source = live[0]
             course.code, course.theme = source.code, source.theme
             course.certificate_design_id = source.certificate_design_id
+            course.by_choice, course.test_out = source.by_choice, source.test_out
             for page in live:
                 _set_title(course, page)
             _copy_to_translations(source, pages)
@@ -68,7 +69,8 @@ def _set_title(record: Course | Step, page: Page) -> None:
 
 
 def _copy_to_translations(source: CoursePage, pages: list[CoursePage]) -> None:
-    values = {"code": source.code, "theme": source.theme, "certificate_design": source.certificate_design_id}
+    names = ("code", "theme", "certificate_design_id", "by_choice", "test_out")
+    values = {name: getattr(source, name) for name in names}
     others = [page.pk for page in pages if page.pk != source.pk]
     CoursePage.objects.filter(pk__in=others).update(**values)
 

@@ -23,7 +23,10 @@ _State = Enrolment.State
 # --- figures of units ---------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Figures:
-    """The counts of a unit for a month or run. ``assigned`` is the denominator; exempt and withdrawn are beside it."""
+    """The counts of a unit for a month or run.
+
+    ``assigned`` is the denominator; exempt, withdrawn and voluntary (courses taken by choice) are beside it.
+    """
 
     assigned: int = 0
     started: int = 0
@@ -31,6 +34,8 @@ class Figures:
     on_time: int = 0
     exempt: int = 0
     withdrawn: int = 0
+    voluntary: int = 0
+    voluntary_done: int = 0
 
     @property
     def late(self) -> int:
@@ -559,7 +564,7 @@ def team_month(*, people: QuerySet[Employee], month: Month, at: dt.datetime, lim
 
 def people_figures(*, people: QuerySet[Employee], month: Month, course: Course | None = None) -> Figures:
     """This function will count the duties of these people in a month: a team is no unit and has no tally."""
-    found = month_enrolments(people=people, month=month, course=course).order_by()
+    found = month_enrolments(people=people, month=month, course=course).filter(voluntary=False).order_by()
     counted = ~Q(state__in=[_State.EXEMPT, _State.WITHDRAWN])
     return Figures(
         **found.aggregate(

@@ -18,7 +18,7 @@ from people.models import Employee
 _State = Enrolment.State
 STAMPS = (
     "state", "started_at", "last_step", "steps_done", "completed_at", "on_time", "unit_done", "position_done",
-    "certificate",
+    "certificate", "changed_at",
 )  # fmt: skip
 
 
@@ -122,11 +122,12 @@ def _move_on(owed: dict[int, Enrolment], required: dict[int, dict[int, bool]]) -
         enrolment.started_at = min([*moments.values(), *filter(None, [enrolment.started_at])])
         enrolment.last_step_id = max(moments, key=moments.__getitem__)
         enrolment.steps_done = len(wanted & moments.keys())
+        enrolment.changed_at = max(moments.values())
         if wanted <= moments.keys():
             employee = people[enrolment.employee_id]
             enrolment.employee = employee
             enrolment.state = _State.COMPLETED
-            enrolment.completed_at = max(moments[step_id] for step_id in wanted)
+            enrolment.completed_at = enrolment.changed_at = max(moments[step_id] for step_id in wanted)
             enrolment.on_time = enrolment.completed_at <= enrolment.due_at
             enrolment.unit_done_id = employee.unit_id or enrolment.unit_id
             enrolment.position_done_id = employee.position_id

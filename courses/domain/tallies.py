@@ -16,13 +16,20 @@ from django.db.models import Count, F
 from courses.models import CourseRun, Enrolment, Tally
 from people.models import OrgUnit
 
-COLUMNS = ("assigned", "started", "completed", "on_time", "exempt", "withdrawn")
+COLUMNS = ("assigned", "started", "completed", "on_time", "exempt", "withdrawn", "voluntary", "voluntary_done")
 
 _State = Enrolment.State
 
 
-def counted_as(state: str, on_time: bool | None) -> dict[str, int]:
-    """This function will return what one enrolment in this state adds to each column of a tally (zeros left out)."""
+def counted_as(state: str, on_time: bool | None, voluntary: bool = False) -> dict[str, int]:
+    """This function will return what one enrolment in this state adds to each column of a tally (zeros left out).
+
+    What was taken by choice is beside the denominator; given up (withdrawn), it counts nowhere.
+    """
+    if voluntary:
+        if state == _State.WITHDRAWN:
+            return {}
+        return {"voluntary": 1, "voluntary_done": 1} if state == _State.COMPLETED else {"voluntary": 1}
     if state == _State.EXEMPT:
         return {"exempt": 1}
     if state == _State.WITHDRAWN:
@@ -37,13 +44,15 @@ def counted_as(state: str, on_time: bool | None) -> dict[str, int]:
     return counts
 
 
-def move(*, enrolment: Enrolment, before: tuple[str, bool | None], after: tuple[str, bool | None]) -> None:
-    """This function will move one enrolment from one state to another in the tallies of its unit and all units above.
+def move(*, enrolment: Enrolment, before: str | None, on_time: bool | None = None) -> None:
+    """This function will move one enrolment to its present state in the tallies of its unit and all units above.
 
-    ``before`` and ``after`` are (state, on_time). One UPDATE for all levels, in the caller's transaction, after the
-    enrolment itself was changed. Where a level has no row yet (a unit that was moved in the tree) the run is recounted.
+    ``before`` and ``on_time`` are the state that it had (None: it is new). One UPDATE for all levels, in the caller's
+    transaction, after the enrolment itself was changed. Where a level has no row yet (a unit that was moved in the
+    tree, the first duty of a unit) the run is recounted.
     """
-    old, new = counted_as(*before), counted_as(*after)
+    old = counted_as(before, on_time, enrolment.voluntary) if before else {}
+    new = counted_as(enrolment.state, enrolment.on_time, enrolment.voluntary)
     change = {column: new.get(column, 0) - old.get(column, 0) for column in COLUMNS}
     change = {column: by for column, by in change.items() if by}
     if not change:
@@ -83,9 +92,9 @@ class Difference:
 def count(*, run: CourseRun) -> dict[int, dict[str, int]]:
     """This function will count the enrolments of a run and return {unit id: counts} for every level of the tree."""
     by_unit: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
-    rows = Enrolment.objects.filter(run=run).order_by().values("unit_id", "state", "on_time")
+    rows = Enrolment.objects.filter(run=run).order_by().values("unit_id", "state", "on_time", "voluntary")
     for row in rows.annotate(number=Count("pk")):
-        for column, one in counted_as(row["state"], row["on_time"]).items():
+        for column, one in counted_as(row["state"], row["on_time"], row["voluntary"]).items():
             by_unit[row["unit_id"]][column] += one * row["number"]
     if not by_unit:
         return {}

@@ -14,6 +14,7 @@ class StepCompletion(models.Model):
         READ = "read", _("read to the end")
         PASSED = "passed", _("passed")
         HR = "hr", _("recorded by HR")
+        TESTED_OUT = "tested_out", _("tested out")
 
     enrolment = models.ForeignKey(Enrolment, on_delete=models.PROTECT, related_name="completions")
     step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="completions")

@@ -12,8 +12,8 @@ from people.models import Employee, OrgUnit, Position
 
 class EnrolmentQuerySet(models.QuerySet):
     def counted(self):
-        """Those in the denominator: neither exempt nor withdrawn."""
-        return self.exclude(state__in=[Enrolment.State.EXEMPT, Enrolment.State.WITHDRAWN])
+        """Those in the denominator: owed, and neither exempt nor withdrawn."""
+        return self.filter(voluntary=False).exclude(state__in=[Enrolment.State.EXEMPT, Enrolment.State.WITHDRAWN])
 
     def unfinished(self):
         return self.filter(state__in=[Enrolment.State.ASSIGNED, Enrolment.State.IN_PROGRESS])
@@ -29,7 +29,9 @@ class Enrolment(models.Model):
     ``unit`` is where the duty counts: it follows the person until the due time and stays from then on. ``unit_set`` and
     ``unit_done`` (with the positions) are stamped once: when it was set, and when it was done. Overdue is not a state: it
     is unfinished work after ``due_at`` (see is_overdue). ``on_time`` is decided once, at completion.
-    Change state only through courses.domain (opening, progress, exceptions), which keeps the tallies in step.
+    Change state only through courses.domain (opening, progress, exceptions), which keeps the tallies in step; each change
+    says when by ``changed_at``, and the database keeps it in EnrolmentChange. A ``voluntary`` one was taken by choice:
+    it is owed to nobody and stands beside the denominator.
     """
 
     class State(models.TextChoices):
@@ -46,12 +48,15 @@ class Enrolment(models.Model):
         LEFT = "left", _("left the company")
         HR = "hr", _("decided by HR")
         PAST = "past", _("past training, recorded by HR")
+        CHOICE = "choice", _("taken by choice")
+        MOVED = "moved", _("no longer in the audience")
 
     employee = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="enrolments")
     run = models.ForeignKey(CourseRun, on_delete=models.PROTECT, related_name="enrolments")
     course_version = models.PositiveIntegerField()
     state = models.CharField(max_length=12, choices=State.choices, default=State.ASSIGNED)
     reason = models.CharField(max_length=10, choices=Reason.choices, default=Reason.PLAN)
+    voluntary = models.BooleanField(default=False)
     reason_text = models.CharField(max_length=300, blank=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     due_at = models.DateTimeField()
@@ -61,6 +66,7 @@ class Enrolment(models.Model):
     unit_done = models.ForeignKey(OrgUnit, null=True, on_delete=models.PROTECT, related_name="+")
     position_done = models.ForeignKey(Position, null=True, on_delete=models.PROTECT, related_name="+")
     assigned_at = models.DateTimeField()
+    changed_at = models.DateTimeField()  # the time of the newest change that EnrolmentChange keeps
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     on_time = models.BooleanField(null=True)

@@ -60,7 +60,7 @@ class _TwoPreviews(_MixedIntoPages):
 class CoursePageForm(WagtailAdminPageForm):
     """Code, theme and certificate are one for all languages: they are edited on the page of the first language only."""
 
-    SHARED = ("code", "theme", "certificate_design")
+    SHARED = ("code", "theme", "certificate_design", "by_choice", "test_out")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -105,6 +105,19 @@ class CoursePage(_TwoPreviews, Page):
         help_text=_("Issued when the last required step is done. Leave empty for a course without a certificate."),
     )
 
+    by_choice = models.BooleanField(
+        _("open to everybody by choice"),
+        default=True,
+        help_text=_("People who do not owe this course may take it; it counts as voluntary."),
+    )
+    test_out = models.BooleanField(
+        _("can be tested out of"),
+        default=False,
+        help_text=_(
+            "Who already knows it may take the quiz at once; passing every required quiz completes the course."
+        ),
+    )
+
     search_fields = [
         *Page.search_fields,
         index.SearchField("code"),
@@ -129,6 +142,8 @@ class CoursePage(_TwoPreviews, Page):
         FieldPanel("outcomes"),
         FieldPanel("picture"),
         FieldPanel("certificate_design"),
+        FieldPanel("by_choice"),
+        FieldPanel("test_out"),
     ]
 
     class Meta:

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.periods import MonthField
 from courses.models.runs import Course
-from people.models import OrgUnit
+from people.models import Employee, OrgUnit
 
 
 class Audience(models.Model):
@@ -35,6 +35,21 @@ class Audience(models.Model):
         return self.name_en if self.name_en and (get_language() or "").startswith("en") else self.name
 
 
+class PeopleList(models.Model):
+    """A list of people chosen one by one, for audiences that no rule describes: {"list": id} in a rule."""
+
+    name = models.CharField(pgettext_lazy("of a thing", "name"), max_length=100)
+    scope = models.ForeignKey(OrgUnit, on_delete=models.PROTECT, related_name="people_lists")
+    members = models.ManyToManyField(Employee, related_name="people_lists")
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("list of people")
+
+    def __str__(self):
+        return self.name
+
+
 class Programme(models.Model):
     """An audience and a plan of which course runs in which month."""
 
@@ -58,12 +73,14 @@ class Programme(models.Model):
 class PlanLine(models.Model):
     """One course in one month of a programme's plan.
 
-    ``opened_at`` says when its people were enrolled; who joins later comes in by courses.domain.opening.catch_up.
+    A draft until ``published_at``: only then it becomes a run, prepared ahead of its month. ``opened_at`` says when its
+    people were enrolled; who joins later comes in by courses.domain.opening.catch_up.
     """
 
     programme = models.ForeignKey(Programme, on_delete=models.CASCADE, related_name="plan")
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="plan_lines")
     month = MonthField(_("month"))
+    published_at = models.DateTimeField(null=True, editable=False)
     opened_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:

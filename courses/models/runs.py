@@ -54,6 +54,8 @@ class Course(Bilingual):
     certificate_design = models.ForeignKey(
         CertificateDesign, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    by_choice = models.BooleanField(default=True)  # may be taken by people who do not owe it
+    test_out = models.BooleanField(default=False)  # passing its quizzes proves it without reading the lessons
 
     class Meta:
         ordering = ["code"]

@@ -12,7 +12,7 @@ class Tally(models.Model):
 
     Kept for every level of the tree by courses.domain.tallies, in the transaction that changes an enrolment, so a page
     of any unit reads one row. ``assigned`` is the denominator (exempt and withdrawn are beside it, not in it);
-    ``completed`` = on time + late.
+    ``completed`` = on time + late. ``voluntary`` counts courses taken by choice, ``voluntary_done`` those completed.
     """
 
     run = models.ForeignKey(CourseRun, on_delete=models.CASCADE, related_name="tallies")
@@ -23,6 +23,8 @@ class Tally(models.Model):
     on_time = models.IntegerField(default=0)
     exempt = models.IntegerField(default=0)
     withdrawn = models.IntegerField(default=0)
+    voluntary = models.IntegerField(default=0)
+    voluntary_done = models.IntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -31,7 +33,7 @@ class Tally(models.Model):
                 condition=Q(
                     on_time__gte=0, completed__gte=F("on_time"), started__gte=F("completed"), assigned__gte=F("started")
                 )
-                & Q(exempt__gte=0, withdrawn__gte=0),
+                & Q(exempt__gte=0, withdrawn__gte=0, voluntary_done__gte=0, voluntary__gte=F("voluntary_done")),
                 name="tally_adds_up",
             ),
         ]

@@ -269,7 +269,7 @@ def plan(request):
     programmes = list(own_programmes(actor))
     form = PlanLineForm(request.POST or None, programmes=own_programmes(actor), first=first)
     if request.method == "POST" and form.is_valid():
-        line = form.save()
+        line = form.save(at=timezone.now())
         messages.success(
             request,
             _("“%(course)s” is planned for %(month)s.") % {"course": line.course.title, "month": line.month.label},

@@ -79,13 +79,21 @@ RULES = {
     "PM-L01": _row("         -    -   -    -    -   -   -    G   -"),  # audit trail
     "PM-G03": _row("         -    -   -    -    -   -   -    -   G"),  # jobs, without their content
     "PM-G05": _row("         G    G   G    G    G   G   G    G   G"),  # health
-    # Months and programmes of a unit are HR's to run; TRUST has no row of its own for them, so they follow PM-T02.
-    "PM-M01": _row("         -    -   -    G    -   -   -    -   -"),  # open a month, plan, audiences
+    "PM-G01": _row("         -    -   -    -    -   -   -    -   G"),  # settings: robots of group chats
+    # TRUST has no rows of its own for the month; these follow PM-T02 (months are HR's to run), PM-T06 (one's own
+    # duties), PM-T04 (managers and HR chase) and PM-X01 (figures).
+    "PM-M01": _row("         -    -   -    G    -   -   -    -   -"),  # plan, audiences, open, ladder, bulletin
+    "PM-M02": _row("         -    S   S    S    S   S   S    S   S"),  # take a course by choice, ask for an extension
+    "PM-M03": _row("         -    -   T    U    -   -   -    -   -"),  # nudge
+    "PM-M04": _row("         -    -   -    U    -   -   -    A   -"),  # matters and messages about people
+    "PM-M05": _row("         -    -   -    U    -   -   -    -   -"),  # settle a matter
+    "PM-M06": _row("         -    -   -    G    -   -   -    -   -"),  # sign off units, close a month
 }
 
 # The rows of the table that change something. T and U reach people who left for reads only (TRUST 2.3, R10); taking
 # somebody back is about a person who left by its nature.
 WRITES = {"PM-P05", "PM-P06", "PM-P07", "PM-P08", "PM-P09", "PM-P10", "PM-P12", "PM-T02", "PM-T03", "PM-T04"}
+WRITES |= {"PM-M02", "PM-M03", "PM-M05"}
 WRITES |= {"PM-T06", "PM-T07", "PM-Q03", "PM-Q05", "PM-Q14", "PM-K02", "PM-K03", "PM-I02"}
 WRITES_TO_LEAVERS = {"PM-P08", "PM-I02"}
 

@@ -273,12 +273,13 @@ def _plan(builder: Builder) -> None:
     monthly = Programme.objects.create(name="每月一课", name_en="One course a month", audience=everybody)
     counter = Programme.objects.create(name="一线加练", name_en="Extra practice for the front line", audience=front)
     courses = [demo.course for demo in builder.courses]
+    at = timezone.make_aware(dt.datetime.combine(builder.first_month.previous.first_day, dt.time(10)))
     for place in range(story.MONTHS + 1):  # next month is planned as well
         month = builder.first_month.plus(place)
-        PlanLine.objects.create(programme=monthly, course=courses[place % len(courses)], month=month)
+        PlanLine.objects.create(programme=monthly, course=courses[place % len(courses)], month=month, published_at=at)
         if place in _SECOND:
             other = courses[(place + _SECOND[place]) % len(courses)]
-            PlanLine.objects.create(programme=counter, course=other, month=month)
+            PlanLine.objects.create(programme=counter, course=other, month=month, published_at=at)
 
 
 # --- one month ------------------------------------------------------------------------------------------------------

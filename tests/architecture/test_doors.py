@@ -19,6 +19,12 @@ PERSON_BOUND = {
     "Certificate",
     "Attempt",
     "Response",
+    "EnrolmentChange",
+    "DutyRequest",
+    "Matter",
+    "ReminderDue",
+    "Nudge",
+    "Message",
 }
 MANAGERS = {"objects", "_default_manager", "_base_manager"}
 SHORTCUTS = {"get_object_or_404", "get_list_or_404"}

@@ -160,7 +160,9 @@ def open_this_month(company: Company) -> dict[str, Enrolment]:
     """What HR does at the desk, done at once: the course for everybody of the east branch, by employee number."""
     audience = Audience.objects.create(name="一线", name_en="Front line", scope=company.root, rule={"units": ["E"]})
     programme = Programme.objects.create(name="每月一课", name_en="One a month", audience=audience)
-    PlanLine.objects.create(programme=programme, course=company.course, month=company.month)
+    PlanLine.objects.create(
+        programme=programme, course=company.course, month=company.month, published_at=timezone.now()
+    )
     open_month(month=company.month, by=company.hr, at=timezone.now())
     return {one.employee.employee_no: one for one in Enrolment.objects.select_related("employee", "run")}
 

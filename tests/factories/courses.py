@@ -29,6 +29,7 @@ from portal.models import HomePage
 from tests.factories.people import make_employee, make_unit
 
 NOVEMBER = Month(2026, 11)
+PUBLISHED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 _numbers = itertools.count(1)
 
@@ -93,7 +94,7 @@ def make_programme(audience, name=None, plan=()):
     """A programme; ``plan`` is a list of (course, month)."""
     programme = Programme.objects.create(name=name or f"培养计划{next(_numbers)}", audience=audience)
     for course, month in plan:
-        PlanLine.objects.create(programme=programme, course=course, month=month)
+        PlanLine.objects.create(programme=programme, course=course, month=month, published_at=PUBLISHED)
     return programme
 
 
@@ -122,6 +123,7 @@ def make_enrolment(employee=None, run=None, state="assigned", unit=None, **field
             steps_done=run.steps.filter(required=True).count(),
         )
     values.update(fields)
+    values.setdefault("changed_at", values.get("completed_at") or values["assigned_at"])
     enrolment = Enrolment.objects.create(employee=employee, run=run, state=state, **values)
     tallies.recount(run=run)
     return enrolment

@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from wagtail.models import Page
 
 from assessments.models import Attempt, Response
@@ -106,7 +107,7 @@ def test_a_person_goes_through_a_month(course, hr_user, clock, django_capture_on
     # 2. HR opens the month.
     audience = Audience.objects.create(name="一线", scope=OrgUnit.objects.get(depth=1), rule={"job_families": ["销售"]})
     programme = Programme.objects.create(name="每月一课", audience=audience)
-    PlanLine.objects.create(programme=programme, course=course, month=Month(2026, 11))
+    PlanLine.objects.create(programme=programme, course=course, month=Month(2026, 11), published_at=timezone.now())
     with django_capture_on_commit_callbacks(execute=True):
         hr.post(reverse("courses:open_month", args=["2026-11"]))
     assert set(Enrolment.objects.values_list("employee__employee_no", flat=True)) == {"000102", "000103"}

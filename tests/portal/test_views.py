@@ -255,7 +255,9 @@ def test_pm_i05_hr_desk_opens_to_hr_and_auditors(house, as_, who, status):
 def test_hr_desk_counts_what_waits(house, as_, at):
     course = make_course()
     programme = make_programme(make_audience(house["stranger"].unit), plan=[(course, MONTH)])
-    PlanLine.objects.create(programme=programme, course=make_course(), month=MONTH.next)
+    PlanLine.objects.create(
+        programme=programme, course=make_course(), month=MONTH.next, published_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    )
     RosterImport.objects.create(
         scope=house["stranger"].unit, file_name="a.csv", effective_on=at.date(), uploaded_at=at, state="checked"
     )
