@@ -4,9 +4,11 @@ A secret may be given directly (``SECRET_KEY=...``) or as a file (``SECRET_KEY_F
 """
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+Network = IPv4Network | IPv6Network
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -49,6 +51,19 @@ def choice(name: str, allowed: list[str]) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """A list separated by commas or spaces."""
     return text(name, default).replace(",", " ").split()
+
+
+def networks(name: str, default: str = "") -> list[Network]:
+    """A list of addresses and networks (``10.0.0.5 172.18.0.0/16``)."""
+    found: list[Network] = []
+    for word in words(name, default):
+        try:
+            found.append(ip_network(word))
+        except ValueError as error:
+            raise SettingRefused(
+                f"{name}: {word!r} is not an address (10.0.0.5) or a network (172.18.0.0/16)."
+            ) from error
+    return found
 
 
 def secret(name: str) -> str | None:

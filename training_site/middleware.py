@@ -1,6 +1,9 @@
 """Headers on every response, the language a person chose, and what happens when somebody is no longer signed in."""
 
+import logging
+import re
 import secrets
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware
@@ -13,7 +16,11 @@ from django.utils.translation import gettext as _
 
 from people.domain.access import actor_of, require
 
+log = logging.getLogger(__name__)
+
 CMS = "/cms/"
+FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT")
+WITH_PORT = re.compile(r"\[(?P<six>[0-9a-fA-F:.]+)\](?::\d+)?|(?P<four>\d+\.\d+\.\d+\.\d+):\d+")
 
 # Nothing here needs a sensor, a payment or another page's frame. A film may fill the screen.
 PERMISSIONS_POLICY = ", ".join(
@@ -59,6 +66,70 @@ PERMISSIONS_POLICY = ", ".join(
 def in_cms(request) -> bool:
     """The content admin, or a page drawn for its preview: Wagtail makes that one under the address of the page."""
     return request.path_info.startswith(CMS) or getattr(request, "is_preview", False)
+
+
+def parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """An address as a web server writes it, with or without a port; None for anything else."""
+    address = address.strip()
+    if match := WITH_PORT.fullmatch(address):
+        address = match["six"] or match["four"]
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(found, IPv6Address):
+        if found.scope_id:
+            return None
+        return found.ipv4_mapped or found
+    return found
+
+
+class ClientAddress:
+    """Whose request it is when a web server stands in front: the right-most hop that is not ours (TRUST SC-26).
+
+    Each server adds to the right of X-Forwarded-For whom it heard from; what stands further left was written by the one
+    who asks and may be invented. Nothing is believed of a peer that is not on the list: its words are taken off before
+    anybody reads them. An empty peer is a socket of this machine.
+    """
+
+    most_warnings = 20
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+        self.warned: set[str] = set()
+
+    def __call__(self, request):
+        meta = request.META
+        peer = meta.get("REMOTE_ADDR", "")
+        if settings.BEHIND_PROXY and self.is_ours(peer):
+            meta["REMOTE_ADDR"] = self.client(peer, meta.get("HTTP_X_FORWARDED_FOR", ""))
+        else:
+            found = [meta.pop(name, None) for name in FORWARDED]
+            if settings.BEHIND_PROXY and any(found):
+                self.warn(peer)
+        return self.get_response(request)
+
+    def is_ours(self, address: str) -> bool:
+        if not address:
+            return True
+        found = parsed(address)
+        return found is not None and any(found in network for network in settings.TRUSTED_PROXIES)
+
+    def client(self, peer: str, forwarded: str) -> str:
+        client = peer
+        for hop in reversed(forwarded.split(",")):
+            nearer = parsed(hop)
+            if nearer is None:
+                break
+            client = str(nearer)
+            if not self.is_ours(client):
+                break
+        return client
+
+    def warn(self, peer: str) -> None:
+        if peer not in self.warned and len(self.warned) < self.most_warnings:
+            self.warned.add(peer)
+            log.warning("%s sends X-Forwarded-… but is not among TRUSTED_PROXIES: it is not believed", peer)
 
 
 class ResponseHeaders:

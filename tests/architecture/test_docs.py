@@ -15,7 +15,7 @@ PAGES = [
     for pattern in ("*.md", "docs/**/*.md", "tests/**/*.md", "bench/**/*.md")
     for page in sorted(ROOT.glob(pattern))
 ]
-READERS = {"text", "flag", "number", "choice", "words", "secret", "database"}
+READERS = {"text", "flag", "number", "choice", "words", "secret", "database", "networks"}
 
 
 def _variables() -> set[str]:

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "training_site.middleware.ClientAddress",
     "django.middleware.security.SecurityMiddleware",
     "training_site.middleware.ResponseHeaders",
     "training_site.middleware.ContentSecurityPolicy",
@@ -132,6 +133,11 @@ SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "training_site.views.csrf_failed"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+# --- the web server in front --------------------------------------------------------------------------------------
+# What it says about who asks (X-Forwarded-For, X-Forwarded-Proto) is believed from these addresses only (TRUST SC-26).
+BEHIND_PROXY = env.flag("BEHIND_PROXY", False)
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", "127.0.0.1 ::1")
 
 # --- language and time --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"

@@ -2,7 +2,7 @@
 
 from training_site import env
 from training_site.settings.base import *  # noqa: F403
-from training_site.settings.base import EVENT_CHAIN_KEY, STORAGES
+from training_site.settings.base import BEHIND_PROXY, EVENT_CHAIN_KEY, STORAGES
 from training_site.settings.mail import EMAIL_BACKEND
 
 DEBUG = False
@@ -31,7 +31,7 @@ SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", 31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("SECURE_HSTS_INCLUDE_SUBDOMAINS", False)
-if env.flag("BEHIND_PROXY", False):
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-session"
