@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from core.site import site_name
 from people.models import Invitation
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def send_links(made: list[tuple[Invitation, str]], *, recovery: bool = False) ->
         if not employee.email:
             continue
         with translation.override(employee.language):
-            subject = _("Set a new password") if recovery else _("Your sign-in to the training platform")
+            subject = _("Set a new password") if recovery else _("Your sign-in to %(site)s") % {"site": site_name()}
             words = {"employee": employee, "invitation": invitation, "link": link_of(token), "recovery": recovery}
             body = render_to_string("people/mail/invitation.txt", words)
         messages.append(EmailMessage(subject, body, to=[employee.email]))

@@ -91,7 +91,7 @@ def styleguide(request):
                 _person("欧阳若兰", "Ouyang Ruolan", _("New branch"), _("adviser"), ("late", names["late"])),
             ],
             "units": [
-                {"label": _("Huaxintong Service Group"), "url": "#main"},
+                {"label": _("Service group"), "url": "#main"},
                 {"label": _("Eastern province"), "url": "#main"},
                 {"label": _("Harbour branch")},
             ],

@@ -13,6 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
 
 from core.periods import Month
+from core.site import site_name
 
 register = template.Library()
 
@@ -131,6 +132,12 @@ def file_size(value) -> str:
     if size < 1024 * 1024:
         return f"{size // 1024}{NO_BREAK}KB"
     return f"{size * 10 // (1024 * 1024) / 10}{NO_BREAK}MB"
+
+
+@register.simple_tag(name="site_name")
+def name_of_the_site() -> str:
+    """``{% site_name %}``: what the house calls this site."""
+    return site_name()
 
 
 @register.simple_tag

@@ -57,6 +57,19 @@ def test_frame_for_a_stranger_offers_only_sign_in_and_language(client):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("language", "name"), [("zh-hans", "山海&lt;培训&gt;"), ("en", "Hills &amp; Sea")], ids=["zh-hans", "en"]
+)
+def test_frame_and_title_bear_the_name_of_the_house(client, settings, language, name):
+    settings.SITE_NAME, settings.SITE_NAME_EN = "山海<培训>", "Hills & Sea"
+    client.cookies["django_language"] = language
+    page = client.get("/sign-in/").content.decode()
+    assert f" · {name}</title>" in page
+    assert f'<span class="top-bar__name">{name} <span>' in page
+    assert "Huaxintong" not in page and "华信通" not in page
+
+
+@pytest.mark.django_db
 def test_frame_has_its_landmarks_and_the_account_menu(client):
     client.force_login(make_employee(name="王伟", user=make_user()).user)
     page = client.get("/styleguide/").content.decode()

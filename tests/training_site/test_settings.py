@@ -1,6 +1,7 @@
 """What the environment may say, what follows from it, and what is refused in words."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -102,6 +103,34 @@ def test_mail_password_may_lie_in_a_file(mail, tmp_path):
 def test_mail_settings_without_a_meaning_are_refused(mail, environment, words):
     with pytest.raises(SettingRefused, match=words):
         mail(EMAIL_HOST="mail.example.com", **environment)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, ("培训平台", "Training", "培训平台")),
+        ({"SITE_NAME": " 山海培训 ", "SITE_NAME_EN": "Hills"}, ("山海培训", "Hills", "山海培训")),
+        ({"SITE_NAME": "山海培训", "SITE_NAME_EN": ""}, ("山海培训", "山海培训", "山海培训")),
+        ({"SITE_NAME_EN": "Hills"}, ("Hills", "Hills", "Hills")),
+    ],
+)
+def test_site_has_the_name_that_the_house_gives_it(monkeypatch, environment, expected):
+    for name in ("SITE_NAME", "SITE_NAME_EN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    base = runpy.run_path(str(ROOT / "training_site" / "settings" / "base.py"))
+    assert (base["SITE_NAME"], base["SITE_NAME_EN"], base["WAGTAIL_SITE_NAME"]) == expected
+
+
+def test_no_company_is_named_outside_the_demo():
+    files = [*ROOT.glob("*/templates/**/*.html"), *ROOT.glob("*/templates/**/*.txt"), *ROOT.glob("*/locale/**/*.po")]
+    files += [file for app in ROOT.glob("*/apps.py") for file in app.parent.rglob("*.py")]
+    demo = ROOT / "portal" / "demo"
+    fixed = [
+        file for file in files if demo not in file.parents and re.search("华信通|Huaxintong", file.read_text("utf-8"))
+    ]
+    assert fixed == []
 
 
 def test_no_mail_never_counts_as_sent(caplog):

@@ -139,6 +139,11 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 BEHIND_PROXY = env.flag("BEHIND_PROXY", False)
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", "127.0.0.1 ::1")
 
+# --- what the house calls this site -------------------------------------------------------------------------------
+_NAME, _NAME_EN = env.text("SITE_NAME").strip(), env.text("SITE_NAME_EN").strip()
+SITE_NAME = _NAME or _NAME_EN or "培训平台"
+SITE_NAME_EN = _NAME_EN or _NAME or "Training"
+
 # --- language and time --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", _("Simplified Chinese")), ("en", _("English"))]
@@ -170,7 +175,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 # --- content (Wagtail) --------------------------------------------------------------------------------------------
-WAGTAIL_SITE_NAME = "Training"
+WAGTAIL_SITE_NAME = SITE_NAME
 WAGTAILADMIN_BASE_URL = env.text("SITE_URL", "http://127.0.0.1:8000")
 WAGTAILIMAGES_IMAGE_MODEL = "core.Picture"
 WAGTAILDOCS_DOCUMENT_MODEL = "core.File"

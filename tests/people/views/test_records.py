@@ -265,6 +265,17 @@ def test_an_invitation_speaks_the_language_of_the_person(client, world):
     assert "Dear 李娜" in mail.outbox[1].body
 
 
+def test_an_invitation_names_the_site_as_the_house_calls_it(client, world, settings):
+    settings.SITE_NAME, settings.SITE_NAME_EN = "山海培训", "Hills & Sea"
+    client.force_login(world["hr"].user)
+    for language in ("zh-hans", "en"):
+        Employee.objects.filter(pk=world["person"].pk).update(language=language)
+        client.post(address("invite", world["person"]))
+    assert [message.subject for message in mail.outbox] == ["您的山海培训账号", "Your sign-in to Hills & Sea"]
+    assert "您的山海培训账号已准备好。" in mail.outbox[0].body
+    assert "your sign-in to Hills & Sea is ready." in mail.outbox[1].body
+
+
 def test_a_mail_server_that_fails_does_not_lose_the_link(client, world, monkeypatch):
     def fail(self, messages):
         raise OSError("no route")
