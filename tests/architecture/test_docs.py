@@ -60,6 +60,15 @@ def test_docs_name_every_management_command():
         assert sorted(name for name in commands if name not in text) == []
 
 
+def test_readme_names_every_sign_in_of_the_demo():
+    from portal.demo.builder import PASSPHRASE
+    from portal.demo.company import CAST_NUMBERS
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\d{6})` \|", text, flags=re.MULTILINE) == list(CAST_NUMBERS.values())
+    assert f"`{PASSPHRASE}`" in text
+
+
 def test_contributing_names_every_script():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 

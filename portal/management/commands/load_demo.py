@@ -15,10 +15,10 @@ PARTS = {
     story.EMPLOYEE: "employee        员工",
     story.MANAGER: "manager         主管",
     story.HR: "HR              人力资源",
-    story.AUTHOR: "author          课程编辑",
-    story.MODERATOR: "moderator       课程审核",
+    story.AUTHOR: "author          内容作者",
+    story.MODERATOR: "moderator       内容审核",
     story.AUDITOR: "auditor         审计",
-    story.ADMIN: "administrator   系统管理员",
+    story.ADMIN: "administrator   管理员",
 }
 
 
