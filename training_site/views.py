@@ -23,7 +23,10 @@ def healthz(request):
 
 @login_not_required
 def nowhere(request, *args):
-    """Screens of Wagtail that this site does not have: users, groups, sites, a second sign-in (TRUST MC-22)."""
+    """Screens of Wagtail that this site does not have: users, groups, sites, what each of them did, a second sign-in.
+
+    In the content admin stands content, not people (TRUST MC-22).
+    """
     raise Http404
 
 

@@ -194,11 +194,35 @@ def test_pm_c09_a_grant_that_has_ended_opens_nothing(client):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "screen", ["users/", "users/add/", "groups/", "groups/1/", "sites/", "login/", "password_reset/"]
+    "screen",
+    [
+        "users/",
+        "users/add/",
+        "groups/",
+        "groups/1/",
+        "sites/",
+        "login/",
+        "password_reset/",
+        "reports/site-history/",
+        "reports/site-history/?export=csv",
+        "reports/site-history/results/",
+        "reports/page-types-usage/",
+        "reports/page-types-usage/results/",
+    ],
 )
 def test_pm_c10_mc22_screens_of_people_do_not_exist_in_the_content_admin(client, screen):
     client.force_login(_author())
     assert client.get(CMS + screen).status_code == 404
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("report", ["locked", "workflow", "workflow_tasks", "aging-pages", "courses"])
+def test_mc22_reports_of_the_content_admin_know_nobody_but_its_authors(client, report):
+    make_employee(employee_no="00777", name="不相干", name_latin="Bu Xianggan", with_user=True)
+    client.force_login(_author())
+    page = client.get(f"{CMS}reports/{report}/")
+    assert page.status_code == 200
+    assert [word for word in ("00777", "不相干", "Bu Xianggan") if word in page.content.decode()] == []
 
 
 # --- language ---------------------------------------------------------------------------------------------------------
