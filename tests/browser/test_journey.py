@@ -1,6 +1,7 @@
 """From a roster file to a printed certificate, as people do it: HR and managers at a desk, employees on a phone."""
 
 import io
+import re
 import zipfile
 from urllib.parse import urlsplit
 
@@ -278,6 +279,8 @@ def _answer_all(learner: Visitor, *, right, lost: int | None = None) -> None:
         else:
             _give(question, version.content["kind"], answer)
             expect(saved).to_be_visible(timeout=PATIENCE)
+            so_far = re.compile(rf"\b{response.position}\b.*\b{len(responses)}\b")
+            expect(learner.page.locator("[data-palette-count]")).to_have_text(so_far)
         learner.press("button[name=go][value=next].quiz-actions__next", look=False)
     for response in responses:
         response.refresh_from_db()

@@ -113,6 +113,9 @@ function start() {
     const answered = isAnswered(position);
     item.classList.toggle("palette__item--answered", answered);
     item.querySelector("[data-palette-words]").textContent = `, ${words(answered ? "Answered" : "Unanswered")}`;
+    const count = root.querySelector("[data-palette-count]");
+    const number = (items) => root.querySelectorAll(items).length;
+    if (count) count.textContent = words("Count", { answered: number(".palette__item--answered"), total: number("[data-palette]") });
   }
   function sync() {
     running ??= sendAll().finally(() => { running = null; });
