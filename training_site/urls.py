@@ -21,7 +21,7 @@ urlpatterns = [
     path("", include("portal.urls")),
     path("", include("core.urls")),
     re_path(r"^cms/(users|groups|sites|login|password_reset|test404|failwhale)/", views.nowhere, name="nowhere"),
-    re_path(r"^cms/reports/(site-history|page-types-usage)/", views.nowhere, name="nowhere"),  # who did what and when
+    re_path(r"^cms/reports/site-history/", views.nowhere, name="nowhere"),  # who did what and when
     path("cms/", include(wagtailadmin_urls)),
     path("files/", include(wagtaildocs_urls)),
 ]
