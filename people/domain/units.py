@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count
+from django.utils.translation import get_language
 
 from core.events import record_event
+from core.models import Event
 from people.models import Employee, OrgUnit, User
 
 
@@ -116,3 +121,93 @@ def move_unit(*, unit: OrgUnit, under: OrgUnit, by: User | None, at: dt.datetime
             return unit
     except IntegrityError as error:
         raise TreeBusy from error
+
+
+# --- the tree of another day ------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class PastUnit:
+    """A unit as it was called and where it hung at a moment. ``parent`` is the id of the unit above it, None for a root."""
+
+    pk: int
+    code: str
+    name: str
+    name_en: str
+    kind: str
+    parent: int | None
+
+    @property
+    def label(self) -> str:
+        """Its name at that moment, in the active language."""
+        return self.name_en if self.name_en and (get_language() or "").startswith("en") else self.name
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The unit tree of one moment. ``walk`` goes through it from the roots down."""
+
+    units: dict[int, PastUnit]
+    paths: dict[int, str]  # where each stands today: the order of neighbours
+
+    @cached_property
+    def _below(self) -> dict[int | None, list[int]]:
+        found: dict[int | None, list[int]] = defaultdict(list)
+        for pk in sorted(self.units, key=lambda pk: self.paths[pk]):
+            found[self.units[pk].parent].append(pk)
+        return found
+
+    @property
+    def roots(self) -> list[int]:
+        return self._below[None]
+
+    def children(self, pk: int) -> list[int]:
+        """The units right below one, in the order of today's tree."""
+        return self._below.get(pk, [])
+
+    def above(self, pk: int) -> list[int]:
+        """The unit and every unit above it, from the unit up."""
+        found: list[int] = []
+        unit: int | None = pk
+        while unit is not None:
+            found.append(unit)
+            unit = self.units[unit].parent
+        return found
+
+    def walk(self, pk: int | None = None) -> Iterator[tuple[int, int]]:
+        """(unit, depth) of a unit (None: of every root) and everything below it, each before what is below it."""
+        waiting = [(one, 1) for one in reversed(self.roots if pk is None else [pk])]
+        while waiting:
+            one, depth = waiting.pop()
+            yield one, depth
+            waiting += [(below, depth + 1) for below in reversed(self.children(one))]
+
+
+_NAMES = ("name", "name_en", "kind")
+
+
+def tree_as_of(at: dt.datetime) -> Tree:
+    """This function will return the unit tree as it was at a moment: where each unit hung, and what it was called.
+
+    Today's tree, from which every move and renaming after the moment is taken back, the newest first (events "unit
+    moved" and "unit renamed" of the chain ``roster``: nothing else moves or renames a unit). A unit made after the
+    moment is in it where it was first put, so that every figure has a place. Two queries.
+    """
+    units, order, by_path = {}, {}, {}
+    rows = OrgUnit.objects.order_by("path").values_list("pk", "path", "code", *_NAMES)
+    for pk, path, code, name, name_en, kind in rows:
+        by_path[path], order[pk] = pk, path
+        units[pk] = PastUnit(pk, code, name, name_en, kind, by_path.get(path[: -OrgUnit.steplen]))
+    by_code = {unit.code: unit.pk for unit in units.values()}
+    later = Event.objects.filter(
+        chain="roster", action__in=["unit moved", "unit renamed"], subject_type=OrgUnit._meta.label_lower, at__gt=at
+    )
+    for event in later.order_by("-sequence"):
+        unit = units.get(int(event.subject_id))
+        if unit is None or event.before is None:  # the unit was removed since: it had nothing in it
+            continue
+        if event.action == "unit renamed":
+            units[unit.pk] = replace(unit, **{key: event.before[key] for key in _NAMES if key in event.before})
+            continue
+        code = event.before["under"]
+        if code is None or code in by_code:
+            units[unit.pk] = replace(unit, parent=by_code[code] if code else None)
+    return Tree(units, order)

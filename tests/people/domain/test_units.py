@@ -1,4 +1,10 @@
+import contextlib
+import datetime as dt
+
 import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.models import Event
 from people.domain.units import (
@@ -10,6 +16,7 @@ from people.domain.units import (
     move_unit,
     people_in,
     rename_unit,
+    tree_as_of,
 )
 from people.models import OrgUnit
 from tests.factories.people import make_employee, make_unit, make_user
@@ -82,3 +89,70 @@ def test_move_unit_makes_no_circle_and_needs_a_new_place(at, group):
         move_unit(unit=a, under=group, by=None, at=at)
     assert not Event.objects.exists()
     assert OrgUnit.find_problems() == ([], [], [], [], [])
+
+
+# --- the tree of another day ------------------------------------------------------------------------------------------
+def _shape(tree):
+    return [(depth, tree.units[pk].code, tree.units[pk].name) for pk, depth in tree.walk()]
+
+
+def test_tree_as_of_takes_back_moves_and_renamings_the_newest_first(at, group, django_assert_num_queries):
+    a, b = make_unit(group, "A", name="甲"), make_unit(group, "B", name="乙")
+    below = make_unit(a, "A1", name="甲一")
+    days = [at + dt.timedelta(days=number) for number in range(5)]
+    before = _shape(tree_as_of(days[0]))
+    move_unit(unit=below, under=b, by=None, at=days[1])
+    move_unit(unit=b, under=a, by=None, at=days[2])
+    rename_unit(unit=below, name="乙一", name_en="", kind="branch", by=None, at=days[3])
+    move_unit(unit=below, under=group, by=None, at=days[4])
+    group_line = (1, "G", group.name)
+    with django_assert_num_queries(2):
+        shapes = [_shape(tree_as_of(day)) for day in days[:1]]
+    assert shapes == [before] == [[group_line, (2, "A", "甲"), (3, "A1", "甲一"), (2, "B", "乙")]]
+    assert _shape(tree_as_of(days[1])) == [group_line, (2, "A", "甲"), (2, "B", "乙"), (3, "A1", "甲一")]
+    assert _shape(tree_as_of(days[2])) == [group_line, (2, "A", "甲"), (3, "B", "乙"), (4, "A1", "甲一")]
+    assert _shape(tree_as_of(days[3])) == [group_line, (2, "A", "甲"), (3, "B", "乙"), (4, "A1", "乙一")]
+    now = [(unit.depth, unit.code, unit.name) for unit in OrgUnit.objects.all()]
+    assert _shape(tree_as_of(days[4])) == now
+
+
+def test_tree_as_of_knows_the_way_up_and_down(at, group):
+    a, b = make_unit(group, "A"), make_unit(group, "B")
+    below = make_unit(a, "A1")
+    move_unit(unit=below, under=b, by=None, at=at)
+    then, now = tree_as_of(at - dt.timedelta(days=1)), tree_as_of(at)
+    assert then.above(below.pk) == [below.pk, a.pk, group.pk]
+    assert now.above(below.pk) == [below.pk, b.pk, group.pk]
+    assert (then.roots, then.children(group.pk), then.children(a.pk)) == ([group.pk], [a.pk, b.pk], [below.pk])
+    assert (now.children(a.pk), now.children(b.pk)) == ([], [below.pk])
+
+
+def test_tree_as_of_leaves_a_unit_where_it_is_when_the_one_it_came_from_is_gone(at, group):
+    a, b = make_unit(group, "A"), make_unit(group, "B")
+    below = make_unit(a, "A1")
+    move_unit(unit=below, under=b, by=None, at=at)
+    OrgUnit.objects.get(pk=a.pk).delete()
+    then = tree_as_of(at - dt.timedelta(days=1))
+    assert then.above(below.pk) == [below.pk, b.pk, group.pk]
+
+
+@given(moves=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_tree_as_of_is_the_tree_that_was_there_for_any_moves(at, moves):
+    with transaction.atomic():
+        units = [make_unit() for _number in range(2)]
+        units += [make_unit(units[number % 2]) for number in range(4)]
+        seen = [(at, _parents())]
+        for number, (one, other) in enumerate(moves, start=1):
+            day = at + dt.timedelta(hours=number)
+            with contextlib.suppress(UnitCircle, AlreadyThere):
+                move_unit(unit=units[one], under=units[other], by=None, at=day)
+            seen.append((day, _parents()))
+        found = [(day, {pk: unit.parent for pk, unit in tree_as_of(day).units.items()}) for day, _parents in seen]
+        transaction.set_rollback(True)
+    assert found == seen
+
+
+def _parents():
+    paths = dict(OrgUnit.objects.values_list("path", "pk"))
+    return {pk: paths.get(path[: -OrgUnit.steplen]) for path, pk in paths.items()}
