@@ -37,6 +37,9 @@ class Message(models.Model):
     ``key`` names the cause and the day: the same cause sends once. A message waits until ``not_before`` (quiet hours,
     or the next try), is taken by a conditional update, and ends as sent, failed (given up after several tries) or
     dropped (no longer needed). ``reference`` points to what it is about, for the pages that list messages.
+    While it is being sent ``not_before`` is the moment from which another worker may take it over. ``quiet_from`` …
+    ``quiet_until`` are hours of the day in which it is held back, whatever delayed it until then. ``text_other`` is the
+    text in the other language: a page keeps both, because its reader may switch. Work with it through core.messaging.
     """
 
     class Channel(models.TextChoices):
@@ -60,10 +63,13 @@ class Message(models.Model):
     language = models.CharField(max_length=10, default="zh-hans")
     subject = models.CharField(max_length=200)
     text = models.TextField()
+    text_other = models.TextField(blank=True)
     url = models.CharField(max_length=300, blank=True)
     reference = models.CharField(max_length=60, blank=True)
     created_at = models.DateTimeField()
     not_before = models.DateTimeField()
+    quiet_from = models.TimeField(null=True)
+    quiet_until = models.TimeField(null=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     tries = models.PositiveSmallIntegerField(default=0)
     outcome = models.CharField(max_length=300, blank=True)

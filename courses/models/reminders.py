@@ -77,7 +77,8 @@ class GroupChat(models.Model):
 class ReminderDue(models.Model):
     """That a step of the ladder was reached for a duty and told to somebody: once, whatever runs how often.
 
-    ``message`` is the digest of the day in which it was said (core.models.Message keeps how it fared).
+    ``due_on`` is the due day the step was counted from: a later one (an extension) begins the ladder anew. ``digest``
+    is the key of the messages in which it was said (core.models.Message keeps how they fared).
     """
 
     enrolment = models.ForeignKey(Enrolment, on_delete=models.CASCADE, related_name="reminders")
@@ -86,12 +87,13 @@ class ReminderDue(models.Model):
     to = models.CharField(max_length=12, choices=LadderStep.To.choices)
     employee = models.ForeignKey(Employee, on_delete=models.CASCADE, related_name="+")  # who was told
     on = models.DateField()
+    due_on = models.DateField()
     told_at = models.DateTimeField(null=True)
     digest = models.CharField(max_length=100, blank=True)  # the key of the messages it went out with
 
     class Meta:
         ordering = ["enrolment", "on"]
-        constraints = [models.UniqueConstraint(fields=["enrolment", "days", "to"], name="reminded_once")]
+        constraints = [models.UniqueConstraint(fields=["enrolment", "due_on", "days", "to"], name="reminded_once")]
         indexes = [models.Index(fields=["employee", "told_at"], name="reminder_waiting")]
 
     def __str__(self):
