@@ -20,6 +20,7 @@ from certificates.models import Certificate
 from core.events import chain_names, verify_chain
 from core.periods import Month
 from courses.domain import tallies
+from courses.domain.forecast import backtest
 from courses.models import Course, CoursePage, CourseRun, Enrolment, Step, StepCompletion, Tally
 from people.models import Employee, OrgUnit, Placement, User
 from portal.demo import company as story
@@ -123,6 +124,24 @@ def test_twelve_months_ran_and_the_tallies_say_what_the_duties_say():
     rates = [tally.completed / tally.assigned for tally in roots]
     assert all(0.8 < rate <= 1 for rate in rates)
     assert any(tally.completed > tally.on_time for tally in roots)
+
+
+def test_the_forecast_of_each_month_from_those_before_it_holds_about_as_often_as_it_says():
+    """80 % of the months should end within the interval; counts are whole and units small, so it is more than that."""
+    now = timezone.now()
+    trials = [
+        trial
+        for unit in OrgUnit.objects.all()
+        for days in (20, 12, 5)
+        for trial in backtest(
+            unit=unit, last=Month.of(timezone.localdate()).previous, before=dt.timedelta(days), at=now
+        )
+    ]
+    assert len(trials) > 150
+    held = sum(trial.held for trial in trials) / len(trials)
+    assert 0.75 <= held <= 0.99
+    # An interval from nothing to everything would hold as well: these say something.
+    assert sum(trial.prediction.high - trial.prediction.low < trial.open for trial in trials) > len(trials) / 2
 
 
 def test_every_completion_is_earned():
