@@ -442,8 +442,9 @@ def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
     Joiners and people moved into an audience are enrolled while at least ``joiner_days`` days are left (today and the
     due day counted), and are reported as waiting otherwise. Whoever is away for the whole window is exempt (LEAVE) and
     comes back if the leave is taken back before the due time. A duty follows its person to the unit where it is due.
-    Whoever left by the due day is withdrawn (LEFT) unless it was done, and returns if the record does. An exemption
-    that somebody decided (``decided_by``) is never touched. At most one event on the chain ``months``. Raises
+    Whoever left by the due day is withdrawn (LEFT) unless it was done, and returns if the record does. Whoever moved out
+    of the audience keeps the duty; a duty withdrawn before the opening (MOVED) returns with a person who is selected
+    again. An exemption that somebody decided (``decided_by``) is never touched. At most one event on the chain ``months``. Raises
     RunNotOpen or RunClosed.
     """
     with transaction.atomic():
@@ -453,7 +454,7 @@ def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
         if run.state == CourseRun.State.CLOSED:
             raise RunClosed
         withdrawn = _withdraw_leavers(run=run, at=at)
-        returned = _return_rehired(run=run, at=at)
+        returned = _return_people(run=run, at=at)
         exempted = _exempt_for_leave(run=run, at=at)
         joined, waiting = _enrol_joiners(run=run, at=at)
         away = _exempt_for_leave(run=run, at=at) if joined else 0  # joined, and on leave all the time
@@ -470,7 +471,8 @@ def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
         )
         if report.changed:
             tallies.recount(run=run)
-            counts = {name: getattr(report, name) for name in ("joined", "exempted", "moved", "withdrawn", "returned")}
+            names = ("joined", "waiting", "exempted", "moved", "withdrawn", "returned")
+            counts = {name: getattr(report, name) for name in names}
             record_event(
                 chain="months", action="caught up", subject=run, actor=by, at=at, after={**_named(run), **counts}
             )
@@ -487,25 +489,38 @@ def waiting_people(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
     return people.exclude(Exists(Enrolment.objects.filter(run=run, employee=OuterRef("pk"))))
 
 
-def _enrol_joiners(*, run: CourseRun, at: dt.datetime) -> tuple[int, int]:
-    new = waiting_people(run=run, at=at)
+def _takes_joiners(run: CourseRun, at: dt.datetime) -> bool:
     today = max(timezone.localdate(at), timezone.localdate(run.opens_at))
-    days_left = (timezone.localdate(run.due_at) - today).days + 1
-    if days_left < run.joiner_days:
-        return 0, new.count()
-    waiting = new.filter(_starts_too_late(run)).count()
-    return _enrol(run=run, people=new.exclude(_starts_too_late(run)), at=at, late=True), waiting
+    return (timezone.localdate(run.due_at) - today).days + 1 >= run.joiner_days
 
 
-def _withdraw_leavers(*, run: CourseRun, at: dt.datetime) -> int:
+def _joiners(*, run: CourseRun, at: dt.datetime) -> tuple[QuerySet[Employee], QuerySet[Employee]]:
+    """Who gets the duty now, and who waits for next month."""
+    new = waiting_people(run=run, at=at)
+    if not _takes_joiners(run, at):
+        return new.none(), new
+    return new.exclude(_starts_too_late(run)), new.filter(_starts_too_late(run))
+
+
+def _enrol_joiners(*, run: CourseRun, at: dt.datetime) -> tuple[int, int]:
+    joiners, waiting = _joiners(run=run, at=at)
+    number = waiting.count()
+    return _enrol(run=run, people=joiners, at=at, late=True), number
+
+
+def _duties_of_leavers(*, run: CourseRun, at: dt.datetime) -> QuerySet[Enrolment]:
     last_day = min(timezone.localdate(run.due_at), timezone.localdate(at))
     gone = Employee.objects.filter(state=Employee.State.LEFT, left_on__lte=last_day)
     return (
         Enrolment.objects.filter(run=run, employee__in=gone.order_by().values("pk"))
         .exclude(state__in=[_State.COMPLETED, _State.WITHDRAWN])
         .filter(Q(decided_by=None) | ~Q(state=_State.EXEMPT))
-        .update(state=_State.WITHDRAWN, reason=_Reason.LEFT, changed_at=at)
     )
+
+
+def _withdraw_leavers(*, run: CourseRun, at: dt.datetime) -> int:
+    gone = _duties_of_leavers(run=run, at=at)
+    return gone.update(state=_State.WITHDRAWN, reason=_Reason.LEFT, changed_at=at)
 
 
 def _unfinished_again(at: dt.datetime) -> dict:
@@ -518,31 +533,40 @@ def _unfinished_again(at: dt.datetime) -> dict:
     }
 
 
-def _return_rehired(*, run: CourseRun, at: dt.datetime) -> int:
+def _duties_of_returners(*, run: CourseRun, at: dt.datetime) -> QuerySet[Enrolment]:
+    """Withdrawn duties of people who work here again, or are in the audience again while joiners are taken."""
     here = Employee.objects.active_on(timezone.localdate(at)).exclude(state=Employee.State.LEFT)
-    return Enrolment.objects.filter(
-        run=run,
-        state=_State.WITHDRAWN,
-        reason=_Reason.LEFT,
-        decided_by=None,
-        due_at__gte=at,
-        employee__in=here.order_by().values("pk"),
-    ).update(**_unfinished_again(at))
+    again = Q(reason=_Reason.LEFT, employee__in=here.order_by().values("pk"))
+    if _takes_joiners(run, at):
+        people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at)).exclude(_starts_too_late(run))
+        again |= Q(reason=_Reason.MOVED, employee__in=people.order_by().values("pk"))
+    return Enrolment.objects.filter(again, run=run, state=_State.WITHDRAWN, decided_by=None, due_at__gte=at)
 
 
-def _return_from_leave(*, run: CourseRun, at: dt.datetime) -> int:
+def _return_people(*, run: CourseRun, at: dt.datetime) -> int:
+    return _duties_of_returners(run=run, at=at).update(**_unfinished_again(at))
+
+
+def _back_from_leave(*, run: CourseRun, at: dt.datetime) -> tuple[QuerySet[Enrolment], list[int]]:
+    """The duties that leave excuses, and the people among them whom it no longer does."""
     exempt = Enrolment.objects.filter(
         run=run, state=_State.EXEMPT, reason=_Reason.LEAVE, decided_by=None, due_at__gte=at
     )
     people = Employee.objects.filter(pk__in=exempt.values("employee"))
     away = set(_away_all_the_time(run=run, people=people))
-    back = [employee_id for employee_id in exempt.values_list("employee_id", flat=True) if employee_id not in away]
+    return exempt, [one for one in exempt.values_list("employee_id", flat=True) if one not in away]
+
+
+def _return_from_leave(*, run: CourseRun, at: dt.datetime) -> int:
+    exempt, back = _back_from_leave(run=run, at=at)
     return sum(exempt.filter(employee__in=ids).update(**_unfinished_again(at)) for ids in _chunks(back))
 
 
-def _follow_movers(*, run: CourseRun, at: dt.datetime) -> int:
-    """Duties count in the unit where the person works now, or worked on the day they were due if that has passed."""
-    moved = 0
+def _duties_elsewhere(*, run: CourseRun, at: dt.datetime) -> Iterator[tuple[QuerySet[Enrolment], Coalesce]]:
+    """Duties that count in another unit than they should, with the unit where they should; a set for each due time.
+
+    They count where the person works now, or worked on the day they were due if that has passed.
+    """
     for due_at in Enrolment.objects.filter(run=run).order_by().values_list("due_at", flat=True).distinct():
         duties = Enrolment.objects.filter(run=run, due_at=due_at)
         if at <= due_at:
@@ -551,5 +575,57 @@ def _follow_movers(*, run: CourseRun, at: dt.datetime) -> int:
             post = Placement.objects.on(timezone.localdate(due_at)).filter(employee=OuterRef("employee"))
         there = Coalesce(Subquery(post.order_by().values("unit")[:1]), F("unit"))
         elsewhere = Exists(post.filter(unit__isnull=False).exclude(unit=OuterRef("unit")))
-        moved += duties.filter(elsewhere).update(unit=there, changed_at=at)
-    return moved
+        yield duties.filter(elsewhere), there
+
+
+def _follow_movers(*, run: CourseRun, at: dt.datetime) -> int:
+    moving = list(_duties_elsewhere(run=run, at=at))  # read to the end first: the rows are about to change
+    return sum(duties.update(unit=there, changed_at=at) for duties, there in moving)
+
+
+@dataclass(frozen=True)
+class CatchUpPreview:
+    """Whom catching up would change now. ``stay`` are no longer in any audience of the run and keep their duty."""
+
+    run: CourseRun
+    joined: QuerySet[Employee]
+    waiting: QuerySet[Employee]
+    exempted: QuerySet[Employee]
+    moved: QuerySet[Employee]
+    withdrawn: QuerySet[Employee]
+    returned: QuerySet[Employee]
+    stay: QuerySet[Employee]
+
+
+def preview_catch_up(*, run: CourseRun, at: dt.datetime) -> CatchUpPreview:
+    """This function will say whom catching up with an open run would change, set by set, and change nothing.
+
+    Who moved out of the audiences keeps the duty: it goes with the person and stays owed, until somebody decides.
+    """
+    joiners, waiting = _joiners(run=run, at=at)
+    leavers, returners = _duties_of_leavers(run=run, at=at), _duties_of_returners(run=run, at=at)
+    not_begun = Q(state=_State.ASSIGNED) | Q(pk__in=returners.filter(started_at=None).order_by().values("pk"))
+    open_duties = Enrolment.objects.filter(not_begun, run=run, voluntary=False, decided_by=None).exclude(
+        pk__in=leavers.order_by().values("pk")
+    )
+    may_be_away = Employee.objects.filter(
+        Q(pk__in=open_duties.order_by().values("employee")) | Q(pk__in=joiners.order_by().values("pk"))
+    )
+    away = list(_away_all_the_time(run=run, people=may_be_away))
+    _exempt, back = _back_from_leave(run=run, at=at)
+    elsewhere = Q(pk__in=[])
+    for duties, _there in _duties_elsewhere(run=run, at=at):
+        elsewhere |= Q(pk__in=duties.order_by().values("employee"))
+    here = Employee.objects.active_on(timezone.localdate(at)).exclude(state=Employee.State.LEFT)
+    owed = Enrolment.objects.filter(run=run, voluntary=False, state__in=[_State.ASSIGNED, _State.IN_PROGRESS])
+    planned = planned_people(lines=_opened_lines(run), on=timezone.localdate(at))
+    return CatchUpPreview(
+        run=run,
+        joined=joiners.exclude(pk__in=away),
+        waiting=waiting,
+        exempted=Employee.objects.filter(pk__in=away),
+        moved=Employee.objects.filter(elsewhere),
+        withdrawn=Employee.objects.filter(pk__in=leavers.order_by().values("employee")),
+        returned=Employee.objects.filter(Q(pk__in=returners.order_by().values("employee")) | Q(pk__in=back)),
+        stay=here.filter(pk__in=owed.order_by().values("employee")).exclude(pk__in=planned.order_by().values("pk")),
+    )
