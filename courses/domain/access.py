@@ -5,14 +5,18 @@ from __future__ import annotations
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from courses.models import Audience, Enrolment, PlanLine, Programme
+from courses.models import Audience, CourseRun, Enrolment, PlanLine, Programme
 from people.domain.access import RULES, Actor, require, visible_employees
 from people.models import OrgUnit
 
 
 def visible_enrolments(actor: Actor, row: str) -> QuerySet[Enrolment]:
-    """This function will return the duties of the people to whom the actor may do what the row names."""
-    return Enrolment.objects.filter(employee__in=visible_employees(actor, row).order_by().values("pk"))
+    """This function will return the duties of the people to whom the actor may do what the row names.
+
+    What was enrolled ahead of a run that is not open yet is nobody's duty, and nobody sees it.
+    """
+    opened = Enrolment.objects.exclude(run__state=CourseRun.State.PLANNED)
+    return opened.filter(employee__in=visible_employees(actor, row).order_by().values("pk"))
 
 
 def enrolment_or_404(actor: Actor, row: str, enrolment_id: int) -> Enrolment:
@@ -25,7 +29,8 @@ def own_enrolment_or_404(actor: Actor, enrolment_id: int) -> Enrolment:
     """This function will return one of the actor's own duties: nobody does another person's lessons (PM-T06)."""
     if actor.employee is None:
         raise Http404
-    return _one(Enrolment.objects.filter(employee=actor.employee), enrolment_id)
+    opened = Enrolment.objects.exclude(run__state=CourseRun.State.PLANNED)
+    return _one(opened.filter(employee=actor.employee), enrolment_id)
 
 
 def _one(enrolments: QuerySet[Enrolment], enrolment_id: int) -> Enrolment:
@@ -41,7 +46,7 @@ def own_enrolment_of_course(actor: Actor, translation_key) -> Enrolment | None:
         return None
     return (
         Enrolment.objects.filter(employee=actor.employee, run__course__translation_key=translation_key)
-        .exclude(run__state="planned")
+        .exclude(run__state=CourseRun.State.PLANNED)
         .exclude(state=Enrolment.State.WITHDRAWN)
         .select_related("run__course")
         .order_by("-run__month", "-pk")
@@ -55,7 +60,7 @@ def own_enrolments_of_courses(actor: Actor, translation_keys) -> dict:
         return {}
     rows = (
         Enrolment.objects.filter(employee=actor.employee, run__course__translation_key__in=translation_keys)
-        .exclude(run__state="planned")
+        .exclude(run__state=CourseRun.State.PLANNED)
         .exclude(state=Enrolment.State.WITHDRAWN)
         .select_related("run__course")
         .order_by("run__month", "pk")

@@ -1,4 +1,8 @@
-"""Opening a month: planning runs, enrolling the people of the plan, and keeping up with who joins, moves and leaves."""
+"""Preparing and opening a month: planning runs, enrolling the people of the plan, keeping up with who joins and leaves.
+
+A run may be prepared ahead: its people are enrolled while it is only planned, which nobody sees and nobody owes. Opening
+it is then a change of its state, plus what changed on the roster in between.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +54,10 @@ class RunClosed(Exception):
     """The run is closed: nobody is enrolled any more."""
 
 
+class RunBegun(Exception):
+    """The run is open or its first day has come: it is opened, not prepared."""
+
+
 class RunNotOpen(Exception):
     """The run has not been opened, so there is nothing to catch up with."""
 
@@ -60,13 +68,17 @@ class StillAccepting(Exception):
 
 @dataclass(frozen=True)
 class RunReport:
-    """What opening one run did. ``opened`` is False when it was open before; ``waiting`` people start next month."""
+    """What opening one run did. ``opened`` is False when it was open before; ``waiting`` people start next month.
+
+    ``assigned`` and ``exempt`` are duties that began with this opening; ``ahead`` of them had been prepared.
+    """
 
     run: CourseRun
     opened: bool
     assigned: int = 0
     exempt: int = 0
     waiting: int = 0
+    ahead: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,54 @@ class MonthReport:
     @property
     def waiting(self) -> int:
         return sum(run.waiting for run in self.runs)
+
+
+@dataclass(frozen=True)
+class AheadReport:
+    """What preparing one run changed, and who is enrolled in it now (``people``, the ``exempt`` among them)."""
+
+    run: CourseRun
+    lines: int = 0  # of the plan, prepared for the first time
+    enrolled: int = 0
+    withdrawn: int = 0
+    returned: int = 0
+    moved: int = 0
+    people: int = 0
+    exempt: int = 0
+    waiting: int = 0
+
+    @property
+    def changed(self) -> int:
+        return self.lines + self.enrolled + self.withdrawn + self.returned + self.moved
+
+
+@dataclass(frozen=True)
+class MonthAhead:
+    """What preparing a month did, run by run, and what could not be prepared."""
+
+    month: Month
+    runs: list[AheadReport] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    @property
+    def people(self) -> int:
+        return sum(run.people for run in self.runs)
+
+    @property
+    def exempt(self) -> int:
+        return sum(run.exempt for run in self.runs)
+
+    @property
+    def enrolled(self) -> int:
+        return sum(run.enrolled + run.returned for run in self.runs)
+
+    @property
+    def withdrawn(self) -> int:
+        return sum(run.withdrawn for run in self.runs)
+
+    @property
+    def changed(self) -> int:
+        return sum(run.changed for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -171,25 +231,213 @@ def planned_people(*, lines: Iterable[PlanLine], on: dt.date) -> QuerySet[Employ
 
 @dataclass(frozen=True)
 class Preview:
-    """Who would be enrolled: ``enters`` owe the course, ``exempt`` are away all through, ``waits`` start next month."""
+    """Who would be enrolled: ``enters`` owe the course, ``exempt`` are away all through, ``waits`` start next month.
+
+    ``leaves`` were enrolled ahead and are no longer selected.
+    """
 
     enters: int
     exempt: int
     waits: int
     enrolled: int = 0  # already have the duty
+    leaves: int = 0
 
 
 def preview_run(
     *, course: Course, month: Month, run: CourseRun | None, lines: Iterable[PlanLine], on: dt.date
 ) -> Preview:
-    """This function will count what opening these lines of a run (planned yet or not) would do, and change nothing."""
+    """This function will count what opening these lines of a run (planned yet or not) would do, and change nothing.
+
+    Lines of the run that others have prepared open with it, so their people are among the ``enrolled``.
+    """
     run = run or CourseRun(course=course, month=month, **default_times(month))
-    people = planned_people(lines=lines, on=on)
-    new = people.exclude(Exists(Enrolment.objects.filter(run_id=run.pk or 0, employee=OuterRef("pk"))))
+    planned = run.pk is not None and run.state == CourseRun.State.PLANNED
+    lines = {line.pk: line for line in lines}
+    if planned:
+        lines |= {line.pk: line for line in _prepared_lines(run)}
+    people = planned_people(lines=lines.values(), on=on)
+    have_it = Enrolment.objects.filter(run_id=run.pk or 0)
+    if planned:
+        have_it = have_it.exclude(_taken_out_ahead())
+    new = people.exclude(Exists(have_it.filter(employee=OuterRef("pk"))))
     number, new_number = people.count(), new.count()
     waits = new.filter(_starts_too_late(run)).count()
     away = sum(1 for _id in _away_all_the_time(run=run, people=new.exclude(_starts_too_late(run))))
-    return Preview(enters=new_number - waits - away, exempt=away, waits=waits, enrolled=number - new_number)
+    leaves = have_it.exclude(employee__in=people.order_by().values("pk")).count() if planned else 0
+    return Preview(
+        enters=new_number - waits - away, exempt=away, waits=waits, enrolled=number - new_number, leaves=leaves
+    )
+
+
+# --- preparing ------------------------------------------------------------------------------------------------------
+def prepare_run(
+    *, run: CourseRun, by, at: dt.datetime, scope: Iterable[OrgUnit] | None = None, limit: int | None = None
+) -> AheadReport:
+    """This function will enrol the people of a planned run ahead of its month; a second call changes nothing.
+
+    People are those whom the published lines (with ``scope`` only those of audiences in these units, and every line
+    prepared before) select on the run's first day, as far as the roster knows today. Who is known to be away for the
+    whole window is exempt; who was enrolled ahead and is selected no longer is withdrawn (MOVED, or LEFT for a leaver),
+    and returns if selected again; duties follow their people to their units. Nobody owes or sees any of it before
+    open_run. ``limit``: enrol at most so many people now; call again until fewer are ``enrolled``.
+
+    One event on the chain ``months`` if anything changed. Raises RunBegun, NothingToLearn, DesignNotPublished.
+    """
+    with transaction.atomic():
+        _hold_planned(run)
+        if at >= run.opens_at:
+            raise RunBegun
+        _refuse_unready(Course.objects.select_related("certificate_design").get(pk=run.course_id))
+        new = list(
+            plan_lines(month=run.month, scope=scope).filter(
+                course_id=run.course_id, opened_at=None, prepared_at__isnull=True
+            )
+        )
+        marked = PlanLine.objects.filter(pk__in=[line.pk for line in new], opened_at=None, prepared_at=None)
+        number = marked.update(prepared_at=at)
+        lines = list(_prepared_lines(run))
+        day = timezone.localdate(run.opens_at)
+        changed = _keep_ahead(run=run, lines=lines, on=day, at=at, limit=limit)
+        held = Enrolment.objects.filter(run=run, voluntary=False).exclude(state=_State.WITHDRAWN)
+        report = AheadReport(
+            run=run,
+            lines=number,
+            **changed,
+            people=held.count(),
+            exempt=held.filter(state=_State.EXEMPT).count(),
+            waiting=planned_people(lines=lines, on=day).filter(_starts_too_late(run)).count(),
+        )
+        if report.changed:
+            record_event(
+                chain="months",
+                action="prepared",
+                subject=run,
+                actor=by,
+                at=at,
+                after={
+                    **_named(run),
+                    "programmes": sorted({line.programme_id for line in lines}),
+                    **changed,
+                    "people": report.people,
+                    "exempt": report.exempt,
+                },
+            )
+    return report
+
+
+def prepare_month(
+    *, month: Month, by, at: dt.datetime, scope: Iterable[OrgUnit] | None = None, batch: int | None = None
+) -> MonthAhead:
+    """This function will plan every run of a month's published plan and enrol its people ahead; safe to call twice.
+
+    Runs that are open already are left alone (open_run opens what was added to them). Each run is one transaction, or
+    with ``batch`` one for so many people, so that nobody waits long for the database. A course that cannot be prepared
+    is reported and does not stop the others. Raises RunBegun when the first day of the month has come.
+    """
+    if at >= default_times(month)["opens_at"]:
+        raise RunBegun
+    courses = {line.course_id: line.course for line in plan_lines(month=month, scope=scope).filter(opened_at=None)}
+    report = MonthAhead(month=month)
+    for course in courses.values():
+        try:
+            with transaction.atomic():
+                run = plan_run(course=course, month=month, by=by, at=at)
+                if run.state != CourseRun.State.PLANNED:
+                    continue
+                one = prepare_run(run=run, by=by, at=at, scope=scope, limit=batch)
+            while batch is not None and one.enrolled >= batch:
+                report.runs.append(one)
+                one = prepare_run(run=run, by=by, at=at, scope=scope, limit=batch)
+            report.runs.append(one)
+        except (NothingToLearn, DesignNotPublished, RunBegun) as problem:
+            report.refused.append(Refusal(course, problem))
+    return report
+
+
+def withdraw_unplanned(*, course: Course, month: Month, at: dt.datetime) -> int:
+    """This function will withdraw (MOVED) from a planned run whoever no prepared line selects any more; how many.
+
+    For a line that leaves the plan after it was prepared: people whom another line of the run selects keep their place,
+    and whoever is withdrawn comes back with the next preparing that selects them. Nothing is deleted, because the
+    record of a duty is never: a run that never opens shows none of it to anybody. A run that is open is left alone.
+    """
+    run = CourseRun.objects.filter(course=course, month=month).first()
+    if run is None:
+        return 0
+    with transaction.atomic():
+        try:
+            _hold_planned(run)
+        except RunBegun:
+            return 0
+        day = max(timezone.localdate(at), timezone.localdate(run.opens_at))
+        return _withdraw_unselected(run=run, people=planned_people(lines=_prepared_lines(run), on=day), on=day, at=at)
+
+
+def _hold_planned(run: CourseRun) -> None:
+    """Nobody opens the run before this transaction ends (the row is written, so it is locked on every database)."""
+    if not CourseRun.objects.filter(pk=run.pk, state=CourseRun.State.PLANNED).update(state=CourseRun.State.PLANNED):
+        raise RunBegun
+    run.refresh_from_db()
+
+
+def _prepared_lines(run: CourseRun) -> QuerySet[PlanLine]:
+    return plan_lines(month=run.month).filter(course_id=run.course_id, opened_at=None, prepared_at__isnull=False)
+
+
+def _taken_out_ahead() -> Q:
+    """Duties that preparing, or keeping up, withdrew by itself; a decision of HR is not among them."""
+    return Q(state=_State.WITHDRAWN, reason__in=[_Reason.MOVED, _Reason.LEFT], decided_by=None)
+
+
+def _keep_ahead(
+    *, run: CourseRun, lines: Iterable[PlanLine], on: dt.date, at: dt.datetime, limit: int | None = None
+) -> dict[str, int]:
+    """Make the duties of a run that nobody has begun those of the people whom the lines select on a day; what changed."""
+    selected = planned_people(lines=lines, on=on)
+    people = selected.exclude(_starts_too_late(run))
+    withdrawn = _withdraw_unselected(run=run, people=people, on=on, at=at)
+    returned = (
+        Enrolment.objects.filter(_taken_out_ahead(), run=run, voluntary=False)
+        .filter(employee__in=people.order_by().values("pk"))
+        .update(state=_State.ASSIGNED, reason=_reason_of_plan(run), changed_at=at)
+    )
+    enrolled = _enrol(run=run, people=people, at=at, limit=limit)
+    moved = _restamp(run=run, at=at)
+    _exempt_for_leave(run=run, at=at)
+    _return_from_leave(run=run, at=at)
+    return {"enrolled": enrolled, "withdrawn": withdrawn, "returned": returned, "moved": moved}
+
+
+def _withdraw_unselected(*, run: CourseRun, people: QuerySet[Employee], on: dt.date, at: dt.datetime) -> int:
+    left = Exists(Employee.objects.filter(pk=OuterRef("employee"), left_on__lt=on))
+    return (
+        Enrolment.objects.filter(run=run, voluntary=False, decided_by=None, state__in=[_State.ASSIGNED, _State.EXEMPT])
+        .exclude(employee__in=people.order_by().values("pk"))
+        .update(
+            state=_State.WITHDRAWN,
+            reason=Case(When(left, then=Value(_Reason.LEFT.value)), default=Value(_Reason.MOVED.value)),
+            changed_at=at,
+        )
+    )
+
+
+def _reason_of_plan(run: CourseRun) -> Case:
+    """Whoever was hired after the run began joined; everybody else was planned."""
+    joined = Employee.objects.filter(pk=OuterRef("employee"), hired_on__gt=timezone.localdate(run.opens_at))
+    return Case(When(Exists(joined), then=Value(_Reason.JOINED.value)), default=Value(_Reason.PLAN.value))
+
+
+def _restamp(*, run: CourseRun, at: dt.datetime) -> int:
+    """Before a duty begins it stands where its person works now: unit and post are those of the opening."""
+    post = Employee.objects.filter(pk=OuterRef("employee"))
+    duties = Enrolment.objects.filter(run=run, voluntary=False).exclude(state=_State.WITHDRAWN)
+    elsewhere = Exists(post.filter(unit__isnull=False).exclude(unit=OuterRef("unit")))
+    unit = Subquery(post.values("unit")[:1])
+    moved = duties.filter(elsewhere).update(unit=unit, unit_set=unit, changed_at=at)
+    same = Exists(post.filter(position=OuterRef("position_set")))
+    neither = Q(position_set=None) & Exists(post.filter(position=None))
+    duties.filter(~same).exclude(neither).update(position_set=Subquery(post.values("position")[:1]))
+    return moved
 
 
 # --- opening --------------------------------------------------------------------------------------------------------
@@ -200,27 +448,31 @@ def open_run(
 
     The steps are frozen at the first opening. Every plan line (with ``scope`` only those of audiences in these units)
     is opened once; a line added later is opened by the next call. People are those selected on the day of opening, or
-    on the first day of the run if that is later (``on`` overrules it). One event on the chain ``months``. Raises
-    RunClosed, NothingToLearn, DesignNotPublished.
+    on the first day of the run if that is later (``on`` overrules it).
+
+    A run that was prepared ahead changes its state, and its duties are brought up to date with that day: who came into
+    the audience is enrolled, who dropped out is withdrawn, leave and moves are followed. A run opens for everybody at
+    once, so the lines prepared by others open with it, whatever the ``scope``. One event on the chain ``months``.
+    Raises RunClosed, NothingToLearn, DesignNotPublished.
     """
     day = on or max(timezone.localdate(at), timezone.localdate(run.opens_at))
     with transaction.atomic():
-        opened = _open(run=run, at=at)
+        opened, prepared = _open(run=run, at=at), False
         lines = list(plan_lines(month=run.month, scope=scope).filter(course_id=run.course_id, opened_at=None))
+        if opened:
+            prepared = Enrolment.objects.filter(run=run, voluntary=False).exists()
+            known = {line.pk for line in lines}
+            lines += [line for line in _prepared_lines(run) if line.pk not in known]
         lines = [line for line in lines if PlanLine.objects.filter(pk=line.pk, opened_at=None).update(opened_at=at)]
-        if not lines:
+        if not lines and not prepared:
             if opened:
                 record_event(chain="months", action="opened", subject=run, actor=by, at=at, after=_named(run))
             return RunReport(run=run, opened=opened)
         people = planned_people(lines=lines, on=day)
-        enrolled_before = Enrolment.objects.filter(run=run, employee__in=people.order_by().values("pk")).count()
-        waiting = (
-            people.filter(_starts_too_late(run))
-            .exclude(Exists(Enrolment.objects.filter(run=run, employee=OuterRef("pk"))))
-            .count()
-        )
-        assigned = _enrol(run=run, people=people.exclude(_starts_too_late(run)), at=at)
-        exempt = _exempt_for_leave(run=run, at=at, only_new=True) if assigned else 0
+        if prepared:
+            report, counts = _go_live(run=run, lines=lines, on=day, at=at)
+        else:
+            report, counts = _enrol_at_opening(run=run, people=people, opened=opened, at=at)
         tallies.recount(run=run)
         record_event(
             chain="months",
@@ -231,13 +483,47 @@ def open_run(
             after={
                 **_named(run),
                 "programmes": sorted({line.programme_id for line in lines}),
-                "assigned": assigned - exempt,
-                "exempt": exempt,
-                "waiting": waiting,
-                "before": enrolled_before,
+                "assigned": report.assigned,
+                "exempt": report.exempt,
+                "waiting": report.waiting,
+                **counts,
             },
         )
-    return RunReport(run=run, opened=opened, assigned=assigned - exempt, exempt=exempt, waiting=waiting)
+    return report
+
+
+def _enrol_at_opening(
+    *, run: CourseRun, people: QuerySet[Employee], opened: bool, at: dt.datetime
+) -> tuple[RunReport, dict[str, int]]:
+    before = Enrolment.objects.filter(run=run, employee__in=people.order_by().values("pk")).count()
+    waiting = (
+        people.filter(_starts_too_late(run))
+        .exclude(Exists(Enrolment.objects.filter(run=run, employee=OuterRef("pk"))))
+        .count()
+    )
+    assigned = _enrol(run=run, people=people.exclude(_starts_too_late(run)), at=at)
+    exempt = _exempt_for_leave(run=run, at=at, only_new=True) if assigned else 0
+    report = RunReport(run=run, opened=opened, assigned=assigned - exempt, exempt=exempt, waiting=waiting)
+    return report, {"before": before}
+
+
+def _go_live(
+    *, run: CourseRun, lines: Iterable[PlanLine], on: dt.date, at: dt.datetime, limit: int | None = None
+) -> tuple[RunReport, dict[str, int]]:
+    """The differences since a run was prepared; its duties take the version of the course that was just frozen."""
+    changed = _keep_ahead(run=run, lines=lines, on=on, at=at, limit=limit)
+    duties = Enrolment.objects.filter(run=run, voluntary=False)
+    duties.exclude(course_version=run.course_version).update(course_version=run.course_version)
+    exempt, assigned = duties.filter(state=_State.EXEMPT).count(), duties.filter(state=_State.ASSIGNED).count()
+    report = RunReport(
+        run=run,
+        opened=True,
+        assigned=assigned,
+        exempt=exempt,
+        waiting=planned_people(lines=lines, on=on).filter(_starts_too_late(run)).count(),
+        ahead=assigned + exempt - changed["enrolled"] - changed["returned"],
+    )
+    return report, {"ahead": report.ahead, **changed}
 
 
 def enrol_some(
@@ -256,14 +542,25 @@ def enrol_some(
     """
     day = on or max(timezone.localdate(at), timezone.localdate(run.opens_at))
     with transaction.atomic():
-        if _open(run=run, at=at):
-            record_event(chain="months", action="opened", subject=run, actor=by, at=at, after=_named(run))
+        opened = _open(run=run, at=at)
         lines = list(plan_lines(month=run.month, scope=scope).filter(course_id=run.course_id, opened_at=None))
-        people = planned_people(lines=lines, on=day).exclude(_starts_too_late(run))
-        number = _enrol(run=run, people=people, at=at, limit=limit)
-        if number:
-            _exempt_for_leave(run=run, at=at, only_new=True)
+        counts: dict[str, int] = {}
+        if opened and Enrolment.objects.filter(run=run, voluntary=False).exists():
+            known, prepared = {line.pk for line in lines}, list(_prepared_lines(run))
+            every = lines + [line for line in prepared if line.pk not in known]
+            _report, counts = _go_live(run=run, lines=every, on=day, at=at, limit=limit)
+            PlanLine.objects.filter(pk__in=[line.pk for line in prepared if line.pk not in known]).update(opened_at=at)
+            number = counts["enrolled"]
             tallies.recount(run=run)
+        else:
+            people = planned_people(lines=lines, on=day).exclude(_starts_too_late(run))
+            number = _enrol(run=run, people=people, at=at, limit=limit)
+            if number:
+                _exempt_for_leave(run=run, at=at, only_new=True)
+                tallies.recount(run=run)
+        if opened:
+            after = {**_named(run), **counts}
+            record_event(chain="months", action="opened", subject=run, actor=by, at=at, after=after)
     return number
 
 
@@ -310,16 +607,21 @@ def _open(*, run: CourseRun, at: dt.datetime) -> bool:
         if run.state == CourseRun.State.CLOSED:
             raise RunClosed
         return False
+    _refuse_unready(course)
     steps = list(Step.objects.filter(course=course, live=True).order_by("position", "pk"))
-    if not any(step.required for step in steps):
-        raise NothingToLearn
-    if course.certificate_design and not DesignVersion.objects.filter(design=course.certificate_design).exists():
-        raise DesignNotPublished
     RunStep.objects.bulk_create(
         RunStep(run=run, step=step, position=number, required=step.required)
         for number, step in enumerate(steps, start=1)
     )
     return True
+
+
+def _refuse_unready(course: Course) -> None:
+    """A course that nobody could complete, or whose certificate could not be issued, is neither prepared nor opened."""
+    if not Step.objects.filter(course=course, live=True, required=True).exists():
+        raise NothingToLearn
+    if course.certificate_design and not DesignVersion.objects.filter(design=course.certificate_design).exists():
+        raise DesignNotPublished
 
 
 def _named(run: CourseRun) -> dict:

@@ -155,13 +155,15 @@ def run_figures(*, runs: Iterable[CourseRun], units: Iterable[OrgUnit] | None = 
 
 
 def months_with_runs() -> list[Month]:
-    """This function will return every month that has a run, the newest first."""
-    return list(CourseRun.objects.order_by("-month").values_list("month", flat=True).distinct())
+    """This function will return every month that has a run, the newest first. A run that is only planned is none yet."""
+    runs = CourseRun.objects.exclude(state=CourseRun.State.PLANNED)
+    return list(runs.order_by("-month").values_list("month", flat=True).distinct())
 
 
 def courses_of_month(month: Month) -> list[Course]:
-    """This function will return the courses that run in a month."""
-    return list(Course.objects.filter(runs__month=month).order_by("code"))
+    """This function will return the courses that run in a month, those not opened yet left out."""
+    opened = CourseRun.objects.filter(month=month).exclude(state=CourseRun.State.PLANNED)
+    return list(Course.objects.filter(runs__in=opened).order_by("code"))
 
 
 # --- lists of names -----------------------------------------------------------------------------------------------
@@ -202,8 +204,9 @@ def month_enrolments(
     """This function will return the duties of a month that belong to these people, in a unit and for a course if given.
 
     Ordered by employee number and row; with what lists show. ``people`` comes through the door (visible_employees).
+    What was enrolled ahead of a run that is not open yet is nobody's duty.
     """
-    runs = CourseRun.objects.filter(month=month)
+    runs = CourseRun.objects.filter(month=month).exclude(state=CourseRun.State.PLANNED)
     if course is not None:
         runs = runs.filter(course=course)
     found = Enrolment.objects.filter(run__in=list(runs.values_list("pk", flat=True)))
@@ -453,6 +456,7 @@ def person_months(*, employee: Employee, last: Month, months: int, at: dt.dateti
     unfinished = Q(state__in=[_State.ASSIGNED, _State.IN_PROGRESS])
     rows = (
         Enrolment.objects.filter(employee=employee, run__month__in=wanted)
+        .exclude(run__state=CourseRun.State.PLANNED)
         .order_by()
         .values("run__month")
         .annotate(
@@ -481,6 +485,7 @@ def person_enrolments(*, employee: Employee) -> QuerySet[Enrolment]:
     """This function will return all duties of a person, the newest month first, with what a record shows."""
     return (
         Enrolment.objects.filter(employee=employee)
+        .exclude(run__state=CourseRun.State.PLANNED)
         .select_related("run__course", "certificate", "unit", "decided_by")
         .order_by("-run__month", "run__course__code")
     )
@@ -506,7 +511,9 @@ class TeamRow:
 
     @property
     def since(self) -> dt.datetime:
-        return self.enrolment.due_at if self.is_overdue else self.enrolment.assigned_at
+        if self.is_overdue:
+            return self.enrolment.due_at
+        return max(self.enrolment.assigned_at, self.enrolment.run.opens_at)  # it may have been made ahead
 
 
 @dataclass(frozen=True)
@@ -530,11 +537,7 @@ def team_month(*, people: QuerySet[Employee], month: Month, at: dt.datetime, lim
 
     ``people`` comes through the door: the direct reports, or everybody below.
     """
-    enrolments = list(
-        with_last_activity(month_enrolments(people=people, month=month).exclude(run__state=CourseRun.State.PLANNED))[
-            :limit
-        ]
-    )
+    enrolments = list(with_last_activity(month_enrolments(people=people, month=month))[:limit])
     totals = dict(
         RunStep.objects.filter(run__in={enrolment.run_id for enrolment in enrolments}, required=True)
         .order_by()

@@ -90,9 +90,17 @@ class Difference:
 
 
 def count(*, run: CourseRun) -> dict[int, dict[str, int]]:
-    """This function will count the enrolments of a run and return {unit id: counts} for every level of the tree."""
+    """This function will count the enrolments of a run and return {unit id: counts} for every level of the tree.
+
+    What was enrolled ahead of a run that is not open yet counts nowhere.
+    """
     by_unit: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
-    rows = Enrolment.objects.filter(run=run).order_by().values("unit_id", "state", "on_time", "voluntary")
+    rows = (
+        Enrolment.objects.filter(run=run)
+        .exclude(run__state=CourseRun.State.PLANNED)
+        .order_by()
+        .values("unit_id", "state", "on_time", "voluntary")
+    )
     for row in rows.annotate(number=Count("pk")):
         for column, one in counted_as(row["state"], row["on_time"], row["voluntary"]).items():
             by_unit[row["unit_id"]][column] += one * row["number"]

@@ -73,14 +73,16 @@ class Programme(models.Model):
 class PlanLine(models.Model):
     """One course in one month of a programme's plan.
 
-    A draft until ``published_at``: only then it becomes a run, prepared ahead of its month. ``opened_at`` says when its
-    people were enrolled; who joins later comes in by courses.domain.opening.catch_up.
+    A draft until ``published_at``: only then it becomes a run. ``prepared_at`` says since when its people are enrolled
+    ahead of the month, unseen by anybody; ``opened_at`` when the duty began. Who joins later comes in by
+    courses.domain.opening.catch_up.
     """
 
     programme = models.ForeignKey(Programme, on_delete=models.CASCADE, related_name="plan")
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="plan_lines")
     month = MonthField(_("month"))
     published_at = models.DateTimeField(null=True, editable=False)
+    prepared_at = models.DateTimeField(null=True, editable=False)
     opened_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
