@@ -1,15 +1,17 @@
-"""By the clock: the nightly check of the event chains, and forgetting sessions that have ended."""
+"""By the clock: delivering messages, the nightly check of the event chains, and forgetting sessions that have ended."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from importlib import import_module
 
 from django.conf import settings
 
 from core.events import chain_names, verify_chain
-from core.jobs import every_night
+from core.jobs import every, every_night
+from core.messaging import deliver_due
 
 log = logging.getLogger(__name__)
 
@@ -41,3 +43,14 @@ def forget_ended_sessions(now: dt.datetime) -> dict:
     """Delete the sessions that have ended: they open nothing and only fill the database."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     return {}
+
+
+@every(dt.timedelta(minutes=1))
+def deliver_messages(now: dt.datetime) -> None:
+    """Send what waits and is due: lines for the page, mails, messages to group chats (core/messaging.py).
+
+    Round after round while there is something, but not so long that other work has to wait for it.
+    """
+    end = time.monotonic() + 30
+    while deliver_due(at=now) and time.monotonic() < end:
+        pass

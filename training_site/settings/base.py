@@ -240,6 +240,10 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 # --- mail (settings/mail.py reads the environment) ----------------------------------------------------------------
 EMAIL_BACKEND = EMAIL_BACKEND or "django.core.mail.backends.console.EmailBackend"
 
+# --- robots of group chats ----------------------------------------------------------------------------------------
+# The only hosts to which figures are posted (core/robots.py, TRUST MC-17).
+ROBOT_HOSTS = env.words("ROBOT_HOSTS", "qyapi.weixin.qq.com oapi.dingtalk.com open.feishu.cn")
+
 # --- the event chain ----------------------------------------------------------------------------------------------
 # The key that seals the event chain; it is kept outside the database and its backups (TRUST AU-06).
 EVENT_CHAIN_KEY = env.secret("EVENT_CHAIN_KEY") or ""
