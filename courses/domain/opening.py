@@ -16,6 +16,7 @@ from django.db.models import (
     BooleanField,
     Case,
     CharField,
+    Count,
     DateTimeField,
     Exists,
     F,
@@ -60,6 +61,10 @@ class RunBegun(Exception):
 
 class RunNotOpen(Exception):
     """The run has not been opened, so there is nothing to catch up with."""
+
+
+class NotOpenYet(Exception):
+    """HR has planned the run and has not opened it: nobody takes it by choice before."""
 
 
 class StillAccepting(Exception):
@@ -108,6 +113,10 @@ class MonthReport:
     @property
     def waiting(self) -> int:
         return sum(run.waiting for run in self.runs)
+
+    @property
+    def ahead(self) -> int:
+        return sum(run.ahead for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -256,7 +265,7 @@ def preview_run(
     if planned:
         lines |= {line.pk: line for line in _prepared_lines(run)}
     people = planned_people(lines=lines.values(), on=on)
-    have_it = Enrolment.objects.filter(run_id=run.pk or 0)
+    have_it = Enrolment.objects.filter(run_id=run.pk or 0).exclude(_by_choice())
     if planned:
         have_it = have_it.exclude(_taken_out_ahead())
     new = people.exclude(Exists(have_it.filter(employee=OuterRef("pk"))))
@@ -267,6 +276,42 @@ def preview_run(
     return Preview(
         enters=new_number - waits - away, exempt=away, waits=waits, enrolled=number - new_number, leaves=leaves
     )
+
+
+def people_to_enrol(*, course: Course, month: Month, lines: Iterable[PlanLine], on: dt.date) -> QuerySet[Employee]:
+    """This function will return whom these lines select who has no place in the course's run yet."""
+    has_it = Enrolment.objects.filter(run__course=course, run__month=month, employee=OuterRef("pk"))
+    return planned_people(lines=lines, on=on).exclude(Exists(has_it))
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Who stands in a run that is not open yet: ``assigned`` will owe it, ``exempt`` are away all through."""
+
+    assigned: int = 0
+    exempt: int = 0
+
+
+def people_ahead(*, runs: Iterable[CourseRun], units: Iterable[OrgUnit]) -> dict[int, Ahead]:
+    """This function will count who was enrolled ahead, by run: {run id: Ahead} of the planned runs, in these units.
+
+    Counted from the duties: a run that is only planned has no tallies, because nobody owes anything yet.
+    """
+    within = Q(pk__in=[])
+    for unit in units:
+        within |= Q(unit__path__startswith=unit.path)
+    planned = [run.pk for run in runs if run.state == CourseRun.State.PLANNED]
+    if not planned:
+        return {}
+    rows = (
+        Enrolment.objects.filter(within, run__in=planned, voluntary=False)
+        .order_by()
+        .values("run_id")
+        .annotate(
+            assigned=Count("pk", filter=Q(state=_State.ASSIGNED)), exempt=Count("pk", filter=Q(state=_State.EXEMPT))
+        )
+    )
+    return {row["run_id"]: Ahead(row["assigned"], row["exempt"]) for row in rows if row["assigned"] or row["exempt"]}
 
 
 # --- preparing ------------------------------------------------------------------------------------------------------
@@ -352,6 +397,23 @@ def prepare_month(
         except (NothingToLearn, DesignNotPublished, RunBegun) as problem:
             report.refused.append(Refusal(course, problem))
     return report
+
+
+def runs_to_open(*, at: dt.datetime) -> QuerySet[CourseRun]:
+    """This function will return the prepared runs whose first day has come and whose due time has not passed."""
+    prepared = PlanLine.objects.filter(
+        course=OuterRef("course"),
+        month=OuterRef("month"),
+        programme__active=True,
+        published_at__isnull=False,
+        prepared_at__isnull=False,
+        opened_at=None,
+    )
+    return (
+        CourseRun.objects.filter(Exists(prepared), state=CourseRun.State.PLANNED, opens_at__lte=at, due_at__gte=at)
+        .select_related("course")
+        .order_by("month", "course__code")
+    )
 
 
 def withdraw_unplanned(*, course: Course, month: Month, at: dt.datetime) -> int:
@@ -495,12 +557,9 @@ def open_run(
 def _enrol_at_opening(
     *, run: CourseRun, people: QuerySet[Employee], opened: bool, at: dt.datetime
 ) -> tuple[RunReport, dict[str, int]]:
-    before = Enrolment.objects.filter(run=run, employee__in=people.order_by().values("pk")).count()
-    waiting = (
-        people.filter(_starts_too_late(run))
-        .exclude(Exists(Enrolment.objects.filter(run=run, employee=OuterRef("pk"))))
-        .count()
-    )
+    duties = Enrolment.objects.filter(run=run).exclude(_by_choice())
+    before = duties.filter(employee__in=people.order_by().values("pk")).count()
+    waiting = people.filter(_starts_too_late(run)).exclude(Exists(duties.filter(employee=OuterRef("pk")))).count()
     assigned = _enrol(run=run, people=people.exclude(_starts_too_late(run)), at=at)
     exempt = _exempt_for_leave(run=run, at=at, only_new=True) if assigned else 0
     report = RunReport(run=run, opened=opened, assigned=assigned - exempt, exempt=exempt, waiting=waiting)
@@ -581,6 +640,22 @@ def open_month(*, month: Month, by, at: dt.datetime, scope: Iterable[OrgUnit] | 
     return report
 
 
+def open_for_choice(*, course: Course, month: Month, by, at: dt.datetime) -> CourseRun:
+    """This function will return the run of a course in a month, open, for somebody who takes it by choice.
+
+    Where there is none yet it is made with the default times and its steps are frozen; nobody is enrolled, and the plan
+    of the month does not know it (a line added later opens with open_run as ever). A run that HR has planned for later,
+    or prepared, is not opened early. Raises NotOpenYet, RunClosed, NothingToLearn, DesignNotPublished.
+    """
+    with transaction.atomic():
+        run = plan_run(course=course, month=month, by=by, at=at)
+        if run.state == CourseRun.State.PLANNED and (at < run.opens_at or Enrolment.objects.filter(run=run).exists()):
+            raise NotOpenYet
+        if _open(run=run, at=at):
+            record_event(chain="months", action="opened by choice", subject=run, actor=by, at=at, after=_named(run))
+    return run
+
+
 def close_run(*, run: CourseRun, by, at: dt.datetime) -> bool:
     """This function will close a run whose last acceptance has passed; False when it was closed before.
 
@@ -635,13 +710,41 @@ def _starts_too_late(run: CourseRun) -> Q:
     return Q(hired_on__isnull=False, hired_on__gt=opens, hired_on__gte=first_late_day)
 
 
+def _by_choice() -> Q:
+    """Courses that their people took by choice: no duties, until an audience selects the person.
+
+    What HR withdrew stays withdrawn, as a duty would.
+    """
+    return Q(voluntary=True) & ~Q(state=_State.WITHDRAWN, decided_by__isnull=False)
+
+
+def _make_owed(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime) -> int:
+    """Whoever took the course by choice and is selected now owes it: what was done stays done, what was given up is back."""
+    back = {"state": _State.WITHDRAWN, "started_at__isnull": True}, {"state": _State.WITHDRAWN}
+    return Enrolment.objects.filter(
+        _by_choice(), run=run, voluntary=True, employee__in=people.filter(unit__isnull=False).order_by().values("pk")
+    ).update(
+        voluntary=False,
+        state=Case(
+            When(**back[0], then=Value(_State.ASSIGNED.value)),
+            When(**back[1], then=Value(_State.IN_PROGRESS.value)),
+            default=F("state"),
+            output_field=CharField(),
+        ),
+        reason=Case(When(reason=_Reason.PAST, then=F("reason")), default=Value(_Reason.PLAN.value)),
+        changed_at=at,
+    )
+
+
 def _enrol(
     *, run: CourseRun, people: QuerySet[Employee], at: dt.datetime, late: bool = False, limit: int | None = None
 ) -> int:
     """Give everybody (or so many) the duty who has not got it, in one INSERT .. SELECT; returns how many got it.
 
-    ``late``: they came in after the opening, so the reason is that they joined, whenever they were hired.
+    Those who had taken the course by choice are among them. ``late``: they came in after the opening, so the reason is
+    that they joined, whenever they were hired.
     """
+    owed = _make_owed(run=run, people=people, at=at)
     joined = Q(hired_on__isnull=False, hired_on__gt=timezone.localdate(run.opens_at))
     text, moment, whole = CharField(), DateTimeField(), IntegerField()
     columns = {
@@ -675,7 +778,7 @@ def _enrol(
     try:
         select, parameters = rows.query.sql_with_params()
     except EmptyResultSet:  # the conditions can select nobody
-        return 0
+        return owed
     table, quote = Enrolment._meta.db_table, connection.ops.quote_name
     names = ", ".join(quote(name) for name in columns)
     with connection.cursor() as cursor:
@@ -684,7 +787,7 @@ def _enrol(
             f"INSERT INTO {quote(table)} ({names}) {select} ON CONFLICT DO NOTHING",  # noqa: S608
             parameters,
         )
-        return cursor.rowcount
+        return owed + cursor.rowcount
 
 
 # --- leave ----------------------------------------------------------------------------------------------------------
@@ -718,7 +821,7 @@ def _exempt_for_leave(*, run: CourseRun, at: dt.datetime, only_new: bool = False
     """Exempt those who have not begun and are away all the time (only those enrolled right now); returns how many."""
     open_duties = Enrolment.objects.filter(run=run, state=_State.ASSIGNED, voluntary=False, decided_by=None)
     if only_new:
-        open_duties = open_duties.filter(assigned_at=at)
+        open_duties = open_duties.filter(changed_at=at)
     people = Employee.objects.filter(pk__in=open_duties.values("employee"))
     number = 0
     for ids in _chunks(_away_all_the_time(run=run, people=people)):
@@ -788,7 +891,8 @@ def _opened_lines(run: CourseRun) -> QuerySet[PlanLine]:
 def waiting_people(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
     """This function will return the people of the run's audiences who have no duty in it (too late for this month)."""
     people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at))
-    return people.exclude(Exists(Enrolment.objects.filter(run=run, employee=OuterRef("pk"))))
+    duties = Enrolment.objects.filter(run=run).exclude(_by_choice())
+    return people.exclude(Exists(duties.filter(employee=OuterRef("pk"))))
 
 
 def _takes_joiners(run: CourseRun, at: dt.datetime) -> bool:
@@ -828,9 +932,10 @@ def _withdraw_leavers(*, run: CourseRun, at: dt.datetime) -> int:
 def _unfinished_again(at: dt.datetime) -> dict:
     """What a duty becomes when its exemption or withdrawal falls away: as far as it was."""
     begun = When(started_at__isnull=False, then=Value(_State.IN_PROGRESS.value))
+    chosen = When(voluntary=True, then=Value(_Reason.CHOICE.value))
     return {
         "state": Case(begun, default=Value(_State.ASSIGNED.value), output_field=CharField()),
-        "reason": _Reason.PLAN,
+        "reason": Case(chosen, default=Value(_Reason.PLAN.value), output_field=CharField()),
         "changed_at": at,
     }
 
