@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from core.jobs import JobKind, JobProblem, every, every_night, job_kind
 from core.models import Event
 from core.periods import Month
-from courses.domain import opening, tallies
+from courses.domain import catching_up, opening, tallies
 from courses.domain.access import hr_units
 from courses.models import Course, CourseRun
 from people.domain.access import Actor
@@ -74,8 +74,7 @@ class OpenMonth(JobKind):
 @every(dt.timedelta(hours=1))
 def catch_up_with_the_roster(now: dt.datetime) -> None:
     """Enrol joiners, follow movers, withdraw leavers in every open run (as the button of the month does)."""
-    for run in CourseRun.objects.filter(state=CourseRun.State.OPEN, opens_at__lte=now).order_by("pk"):
-        opening.catch_up(run=run, by=None, at=now)
+    catching_up.catch_up_by_the_clock(at=now)
 
 
 _newest_move: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from courses.models import Audience, CourseRun, Enrolment, PlanLine, Programme
+from courses.models import Audience, CourseRun, Enrolment, PeopleList, PlanLine, Programme
 from people.domain.access import RULES, Actor, require, visible_employees
 from people.models import OrgUnit
 
@@ -95,6 +95,11 @@ def _within(actor: Actor, field: str) -> Q:
 def own_audiences(actor: Actor) -> QuerySet[Audience]:
     """This function will return the audiences the actor may manage: those whose scope lies in the units of the role."""
     return Audience.objects.filter(_within(actor, "scope")).select_related("scope")
+
+
+def own_lists(actor: Actor) -> QuerySet[PeopleList]:
+    """This function will return the lists of people the actor may manage: those for the units of the role."""
+    return PeopleList.objects.filter(_within(actor, "scope")).select_related("scope")
 
 
 def own_programmes(actor: Actor) -> QuerySet[Programme]:
