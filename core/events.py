@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,3 +162,14 @@ def chain_names() -> Iterator[str]:
     """Every chain there is, whether its head or its rows are left."""
     heads = set(ChainHead.objects.values_list("chain", flat=True))
     yield from sorted(heads | set(Event.objects.order_by().values_list("chain", flat=True).distinct()))
+
+
+# --- what else was sealed ---------------------------------------------------------------------------------------------
+Check = Callable[[], Iterator[tuple[str, bool]]]
+SEALED: list[Check] = []
+
+
+def sealed(check: Check) -> Check:
+    """Declare a check of things of which the chains keep a digest (a decorator): it yields (what it is, is it sound)."""
+    SEALED.append(check)
+    return check

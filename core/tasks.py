@@ -9,7 +9,7 @@ from importlib import import_module
 
 from django.conf import settings
 
-from core.events import chain_names, verify_chain
+from core.events import SEALED, chain_names, verify_chain
 from core.jobs import every, every_night
 from core.messaging import deliver_due
 
@@ -33,6 +33,10 @@ def verify_events_at_night(now: dt.datetime) -> dict:
                 fault.what,
                 count,
             )
+    for what, sound in (pair for check in SEALED for pair in check()):
+        if not sound:
+            faults.append({"sealed": what})
+            log.error("The %s does not match what was sealed. Somebody changed the database by hand.", what)
     if not faults:
         log.info("every event chain is sound: %s rows", rows)
     return {"rows": rows, "faults": faults}

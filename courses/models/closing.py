@@ -14,9 +14,11 @@ class MonthClose(models.Model):
     """The closing of one month: begun once, signed unit by unit from the branches up, and then closed for good.
 
     Closing freezes the tallies of every run of the month (ClosedFigure) and seals them: ``digest`` is the SHA-256 of
-    their canonical form and stands in the event chain ``months``. Nothing that happens later changes a closed month;
-    what changes afterwards is shown beside it as an adjustment. Not the same as CourseRun.state: late work is accepted
-    until the run's own last day, before and after its month is closed.
+    their canonical form and stands in the event chain ``months``; ``newest_change`` is the last row of EnrolmentChange
+    that the figures know of, so what came before the close and what came after it is told apart exactly. Nothing that
+    happens later changes a closed month (the database refuses it); what changes afterwards is shown beside it as an
+    adjustment. Not the same as CourseRun.state: late work is accepted until the run's own last day, before and after
+    its month is closed.
     """
 
     class State(models.TextChoices):
@@ -30,13 +32,14 @@ class MonthClose(models.Model):
     closed_at = models.DateTimeField(null=True)
     closed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     digest = models.CharField(max_length=64, blank=True)
+    newest_change = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ["-month"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(state="closed", closed_at__isnull=False) & ~Q(digest="")
-                | Q(state="signing", closed_at=None, digest=""),
+                condition=Q(state="closed", closed_at__isnull=False, newest_change__isnull=False) & ~Q(digest="")
+                | Q(state="signing", closed_at=None, digest="", newest_change=None),
                 name="closed_month_is_sealed",
             )
         ]
@@ -48,7 +51,8 @@ class MonthClose(models.Model):
 class SignOff(models.Model):
     """Somebody answered for the figures of one unit and everything below it: those counts, on that day.
 
-    A unit is signed after every unit right below it. Taken back only while nobody above has signed.
+    A unit is signed after every unit right below it. Taken back only while nobody above has signed. ``signed_from``: HR
+    of this unit above signed in one act what nobody below had signed yet; None: signed for itself.
     """
 
     close = models.ForeignKey(MonthClose, on_delete=models.PROTECT, related_name="sign_offs")
@@ -56,6 +60,7 @@ class SignOff(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField()
     note = models.CharField(max_length=300, blank=True)
+    signed_from = models.ForeignKey(OrgUnit, null=True, on_delete=models.PROTECT, related_name="+")
     figures = models.JSONField()  # {"assigned": …, "completed": …, "on_time": …, "exempt": …, "withdrawn": …}
 
     class Meta:

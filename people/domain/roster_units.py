@@ -274,10 +274,13 @@ def make_positions(plan: list[dict]) -> None:
 def remove_unused_units(ids: list[int]) -> list[str]:
     """This function will remove those of the units in which nothing is left; returns the names of those that stay.
 
-    What is in a unit is asked of every model that points at one, whichever app it belongs to.
+    What is in a unit is asked of every model that points at one, whichever app it belongs to, and whether or not units
+    know of it by a name.
     """
     left = set(ids)
-    for relation in OrgUnit._meta.related_objects:
+    for relation in OrgUnit._meta.get_fields(include_hidden=True):
+        if not (relation.auto_created and relation.is_relation) or relation.concrete:
+            continue
         model, name = relation.related_model, relation.field.attname
         if model._meta.proxy or not relation.field.concrete:
             continue

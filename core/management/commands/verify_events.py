@@ -1,14 +1,17 @@
-"""Recomputes the event chains and names the first bad row."""
+"""Recomputes the event chains and names the first bad row; then what the chains keep a digest of."""
 
 import sys
 
 from django.core.management.base import BaseCommand
 
-from core.events import chain_names, verify_chain
+from core.events import SEALED, chain_names, verify_chain
 
 
 class Command(BaseCommand):
-    help = "Check every chain of events (or the named ones). Exit code 1 when a row was changed, removed or slipped in."
+    help = (
+        "Check every chain of events (or the named ones), and what was sealed in them, such as closed months. "
+        "Exit code 1 when a row was changed, removed or slipped in."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument("chains", nargs="*")
@@ -22,5 +25,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"{chain}: row {fault.sequence} {fault.what} ({count} rows before it are sound)")
             else:
                 self.stdout.write(f"{chain}: {count} rows, sound")
+        for what, holds in (pair for check in ([] if chains else SEALED) for pair in check()):
+            sound = sound and holds
+            self.stdout.write(f"{what}: {'sound' if holds else 'does not match what was sealed'}")
         if not sound:
             sys.exit(1)
