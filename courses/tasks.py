@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from core.jobs import JobKind, JobProblem, every, every_night, job_kind
 from core.models import Event
 from core.periods import Month
-from courses.domain import catching_up, opening, tallies
+from courses.domain import catching_up, opening, reconciling, tallies
 from courses.domain.access import hr_units
 from courses.models import Course, CourseRun
 from people.domain.access import Actor
@@ -97,27 +97,11 @@ def follow_moved_units(now: dt.datetime) -> None:
     _newest_move = newest
 
 
-@every_night("courses.reconcile_tallies")
+@every_night(reconciling.KIND)
 def reconcile_tallies_at_night(now: dt.datetime) -> dict:
     """Recount the open runs, as the command reconcile_tallies does; what was wrong is put right and is an ERROR."""
     follow_moved_units(now)  # a unit moved a moment ago is no fault
-    found, failed = 0, 0
-    nothing_to_count = [CourseRun.State.PLANNED, CourseRun.State.CLOSED]
-    for run in CourseRun.objects.select_related("course").exclude(state__in=nothing_to_count).order_by("pk"):
-        try:
-            differences = tallies.recount(run=run)
-        except Exception:
-            log.exception("The completion counts of %s could not be recounted; they are as they were.", run)
-            failed += 1
-            continue
-        found += len(differences)
-        if differences:
-            log.error(
-                "The completion counts of %s were wrong in %s units and have been put right. This should not happen: "
-                "somebody may have changed the database by hand.",
-                run,
-                len(differences),
-            )
-    if not found and not failed:
+    report = reconciling.reconcile(runs=reconciling.runs_to_count(), at=now)
+    if report.is_clean:
         log.info("every completion count is right")
-    return {"differences": found, "failed": failed}
+    return report.result

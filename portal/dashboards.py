@@ -20,12 +20,12 @@ from certificates.models import Certificate
 from core.models import Notice
 from core.periods import Month
 from core.search import han_query
+from courses.domain.comparison import LiveFigures, live_figures
 from courses.domain.queries import (
     Figures,
     TeamRow,
     UnitFigures,
     duties_of,
-    figures_of_units,
     month_enrolments,
     people_figures,
     person_enrolments,
@@ -150,22 +150,26 @@ def desk_units(actor: Actor) -> list[OrgUnit]:
 class DeskRow:
     """One row of the desk's table: a unit right below, or what counts in the top unit itself."""
 
-    def __init__(self, figures: UnitFigures, *, own: bool = False):
-        self.unit, self.now, self.change = figures.unit, figures.now, figures.change
+    def __init__(self, figures: LiveFigures, *, own: bool = False):
+        self.unit, self.now, self.before, self.change = figures.unit, figures.now, figures.before, figures.change
+        self.is_small = figures.is_small
         self.own = own
         self.has_children = figures.unit.numchild > 0 and not own
 
 
-def unit_rows(unit: OrgUnit, month: Month) -> tuple[UnitFigures, list[DeskRow]]:
-    """A unit's figures, and a row for what counts in the unit itself and for each unit right below. Two queries."""
+def unit_rows(unit: OrgUnit, month: Month, at: dt.datetime) -> tuple[LiveFigures, list[DeskRow]]:
+    """A unit's figures, and a row for what counts in the unit itself and for each unit right below.
+
+    Beside the month before at the same point. Four queries at most.
+    """
     below = list(OrgUnit.objects.filter(path__startswith=unit.path, depth=unit.depth + 1))
-    own, *children = figures_of_units(units=[unit, *below], month=month)
-    now, before = own.now, own.before
+    own, *children = live_figures(unit=unit, units=[unit, *below], month=month, at=at)
+    now, before, ended = own.now, own.before, own.ended
     for child in children:
-        now, before = now - child.now, before - child.before
+        now, before, ended = now - child.now, before - child.before, ended - child.ended
     rows = [DeskRow(child) for child in children]
     if children and now:
-        rows.insert(0, DeskRow(UnitFigures(unit, now, before), own=True))
+        rows.insert(0, DeskRow(LiveFigures(unit, now, before, ended, own.same_point), own=True))
     return own, rows
 
 

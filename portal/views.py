@@ -19,6 +19,7 @@ from certificates.domain.queries import certificates_of
 from core.periods import Month
 from courses.domain.queries import my_month as month_of_person
 from courses.domain.queries import person_months
+from courses.domain.reconciling import newest_report
 from people.domain import search as people_search
 from people.domain.access import actor_of, binds, employee_or_404, require, rows_on, unit_or_404
 from people.models import OrgUnit
@@ -174,7 +175,7 @@ def hr_desk(request):
         if not chosen.isdecimal() or len(chosen) > 18:
             raise Http404
         unit = unit_or_404(actor, "PM-X01", int(chosen))
-    own, below = dashboards.unit_rows(unit, month) if unit else (None, [])
+    own, below = dashboards.unit_rows(unit, month, at) if unit else (None, [])
     context = {
         "month": month,
         "unit": unit,
@@ -185,6 +186,7 @@ def hr_desk(request):
         "rows": below,
         "matters": dashboards.open_matters(actor, Month.of(timezone.localdate()), at),
         "is_hr": "HRU" in actor.roles,
+        "recount": newest_report(),
         **_switch(month, unit=chosen),
     }
     return render(request, "portal/hr_desk.html", context)

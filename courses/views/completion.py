@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
@@ -14,10 +17,10 @@ from django.views.decorators.http import require_safe
 from core.periods import Month
 from core.spreadsheets import download
 from courses.domain.access import sees_people, sees_units
+from courses.domain.comparison import RANKED, Beside, LiveFigures, live_figures, units_beside
 from courses.domain.queries import (
     Figures,
     ListState,
-    UnitFigures,
     courses_of_month,
     figures_of_units,
     in_state,
@@ -95,35 +98,46 @@ class _Row:
     What the template shows is made here once, because a group has many rows.
     """
 
-    def __init__(self, figures: UnitFigures, table: _Table, *, own: bool = False):
+    def __init__(self, figures: LiveFigures, table: _Table, *, own: bool = False):
         self.unit, self.now, self.change = figures.unit, figures.now, figures.change
         self.depth, self.own = figures.unit.depth - table.top.depth + own, own
         self.has_children = figures.unit.numchild > 0 and not own
         self.hidden = table.counts_only and 0 < figures.now.assigned < SMALLEST_GROUP
         self.url, self.rows_url, self.names_url = table.addresses(figures.unit)
-        self.words = table.words % {"done": f"{self.now.completed:,}", "total": f"{self.now.assigned:,}"}
+        self.words = table.count_words(self.now.completed, self.now.assigned)
+        # One person moves a small share too far: there the counts say it.
+        self.is_small = 0 < self.now.assigned < RANKED
+        if self.is_small:
+            self.time_words = table.count_words(self.now.on_time, self.now.assigned)
+            before = figures.before
+            self.before_words = table.count_words(before.completed, before.assigned) if before.assigned else ""
 
 
 class _Table:
     """The units right below one, and what counts in the unit itself, beside the unit's own figures."""
 
-    def __init__(self, unit: OrgUnit, month: Month, course: Course | None, *, top: OrgUnit, counts_only: bool):
+    def __init__(
+        self, unit: OrgUnit, month: Month, course: Course | None, *, at: dt.datetime, top: OrgUnit, counts_only: bool
+    ):
         self.top, self.counts_only = top, counts_only
-        self.words = _("%(done)s of %(total)s")
+        self._words = _("%(done)s of %(total)s")
         self._query = f"?course={course.code}" if course else ""
         # One look at the address patterns for the whole table; the unit is put in its place.
         self._patterns = [
             reverse(f"courses:{name}", args=[month, 0]).replace(f"/{month}/0/", f"/{month}/%d/")
             for name in ("completion_unit", "completion_rows", "completion_names")
         ]
-        children = unit.get_children()
-        self.own, *below = figures_of_units(units=[unit, *children], month=month, course=course)
+        units = [unit, *unit.get_children()]
+        self.own, *below = live_figures(unit=unit, units=units, month=month, at=at, course=course)
         self.rows = [_Row(child, self) for child in below]
-        now, before = self.own.now, self.own.before
+        now, before, ended = self.own.now, self.own.before, self.own.ended
         for child in below:
-            now, before = now - child.now, before - child.before
+            now, before, ended = now - child.now, before - child.before, ended - child.ended
         if below and now:
-            self.rows.insert(0, _Row(UnitFigures(unit, now, before), self, own=True))
+            self.rows.insert(0, _Row(LiveFigures(unit, now, before, ended, self.own.same_point), self, own=True))
+
+    def count_words(self, done: int, total: int) -> str:
+        return self._words % {"done": f"{done:,}", "total": f"{total:,}"}
 
     def addresses(self, unit: OrgUnit) -> tuple[str, str, str]:
         page, rows, names = (pattern % unit.pk for pattern in self._patterns)
@@ -139,8 +153,8 @@ def completion_unit(request, month: str, unit_id: int):
     wanted = month_or_404(month)
     courses = courses_of_month(wanted)
     course = _course(request, courses)
-    counts_only = _counts_only(actor)
-    table = _Table(unit, wanted, course, top=unit, counts_only=counts_only)
+    counts_only, at = _counts_only(actor), timezone.now()
+    table = _Table(unit, wanted, course, at=at, top=unit, counts_only=counts_only)
     own = table.own
     tops = _top_units(actor)
     path = [unit]
@@ -155,6 +169,7 @@ def completion_unit(request, month: str, unit_id: int):
         "month": wanted,
         "own": own,
         "now": own.now,
+        "beside": _beside(actor, unit, wanted, course, query, counts_only=counts_only),
         "hidden": counts_only and 0 < own.now.assigned < SMALLEST_GROUP,
         "rows": table.rows,
         "path": path,
@@ -176,6 +191,21 @@ def completion_unit(request, month: str, unit_id: int):
     return render(request, "courses/completion_unit.html", context)
 
 
+def _beside(
+    actor: Actor, unit: OrgUnit, month: Month, course: Course | None, query: str, *, counts_only: bool
+) -> Beside | None:
+    """The units beside this one that the actor may see too, each with its address."""
+    found = units_beside(unit=unit, month=month, visible=visible_units(actor, "PM-X01"), course=course)
+    if found is None:
+        return None
+    if counts_only:
+        shown = [one for one in found.units if one.now.assigned >= SMALLEST_GROUP]
+        found = replace(found, units=shown)
+    for one in found.units:
+        one.unit.url = reverse("courses:completion_unit", args=[month, one.unit.pk]) + query
+    return found
+
+
 @binds("PM-X01")
 @require_safe
 def completion_rows(request, month: str, unit_id: int):
@@ -191,7 +221,7 @@ def completion_rows(request, month: str, unit_id: int):
     if not top.contains(unit):
         raise Http404
     context = {
-        "rows": _Table(unit, wanted, course, top=top, counts_only=_counts_only(actor)).rows,
+        "rows": _Table(unit, wanted, course, at=timezone.now(), top=top, counts_only=_counts_only(actor)).rows,
         "month": wanted,
         "unit": top,
         "sees_names": sees_people(actor, "PM-X01"),

@@ -72,7 +72,7 @@ def test_nightly_recount_mends_what_is_wrong_and_says_so_once(at, monkeypatch, c
             "somebody may have changed the database by hand.",
         )
     ]
-    assert Job.objects.get(kind="courses.reconcile_tallies").result == {"differences": 0, "failed": 0}
+    assert Job.objects.get(kind="courses.reconcile_tallies").result == {"runs": 1, "differences": 0, "failed": 0}
 
 
 def test_nightly_recount_goes_on_after_a_run_that_fails(at, monkeypatch, caplog):
@@ -92,4 +92,4 @@ def test_nightly_recount_goes_on_after_a_run_that_fails(at, monkeypatch, caplog)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("ERROR", f"The completion counts of {first} could not be recounted; they are as they were.")
     ]
-    assert Job.objects.get(kind="courses.reconcile_tallies").result == {"differences": 0, "failed": 1}
+    assert Job.objects.get(kind="courses.reconcile_tallies").result == {"runs": 2, "differences": 0, "failed": 1}

@@ -4,13 +4,14 @@ import datetime as dt
 
 import pytest
 from django.core.cache import cache
+from django.core.management import call_command
 from django.urls import reverse
 from django.utils import translation
 
 from core.models import Notice
 from core.notices import notify
 from core.periods import Month
-from courses.models import PlanLine
+from courses.models import PlanLine, Tally
 from people.domain.access import Actor
 from people.models import RosterImport
 from portal import dashboards
@@ -284,12 +285,37 @@ def test_hr_desk_takes_the_same_queries_for_one_unit_and_for_many(house, as_, no
     client = as_(house["hr"])
     make_enrolment(house["first"], november)
     client.get(reverse("portal:hr_desk"))
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         client.get(reverse("portal:hr_desk"))
     for _number in range(6):
         make_enrolment(make_employee(make_unit(house["first"].unit.get_root())), november)
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         client.get(reverse("portal:hr_desk"))
+
+
+def test_hr_desk_says_what_the_last_recount_found(house, as_, november):
+    enrolment = make_enrolment(house["first"], november)
+    client = as_(house["hr"])
+    assert "counted again" not in client.get(reverse("portal:hr_desk")).text
+    call_command("reconcile_tallies", verbosity=0)
+    assert "18 November 2026, 10:00: no difference." in " ".join(client.get(reverse("portal:hr_desk")).text.split())
+    Tally.objects.filter(run=november, unit=enrolment.unit).update(assigned=5)
+    call_command("reconcile_tallies", verbosity=0)
+    assert "1 was wrong and has been put right" in client.get(reverse("portal:hr_desk")).text
+    assert client.get(reverse("portal:hr_desk")).context["own"].now.assigned == 1
+
+
+def test_hr_desk_compares_with_the_same_point_of_the_month_before(house, as_, november):
+    october = make_run(november.course, month="2026-10")
+    for who, back in (("first", 20), ("second", 2), ("below", 13)):
+        make_enrolment(
+            house[who], october, state="completed", completed_at=october.due_at - dt.timedelta(days=back, hours=1)
+        )
+        make_enrolment(house[who], november)
+    desk = as_(house["hr"]).get(reverse("portal:hr_desk"))
+    own = desk.context["own"]
+    assert (own.before.completed, own.ended.completed, own.same_point) == (2, 3, True)
+    assert "At the same point of October 2026, 2 of 3 were done (66.6\xa0%); it ended at 100\xa0%." in desk.text
 
 
 # --- a person -------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
-from courses.domain.tallies import recount
-from courses.models import CourseRun
+from courses.domain.reconciling import keep_report, reconcile, runs_to_count
 
 
 class Command(BaseCommand):
@@ -11,13 +11,14 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="closed runs too")
 
     def handle(self, *args, **options):
-        runs = CourseRun.objects.select_related("course").exclude(state=CourseRun.State.PLANNED)
-        if not options["all"]:
-            runs = runs.exclude(state=CourseRun.State.CLOSED)
-        number = 0
-        for run in runs.order_by("month", "course__code"):
-            differences = recount(run=run)
-            number += len(differences)
-            for difference in differences:
-                self.stdout.write(f"{run}: unit {difference.unit_id}: {difference.kept} -> {difference.counted}")
-        self.stdout.write(f"{number} difference{'' if number == 1 else 's'} in {runs.count()} runs")
+        report = reconcile(runs=runs_to_count(closed=options["all"]), at=timezone.now())
+        for place in report.places:
+            self.stdout.write(f"{place['run']}: unit {place['unit']}: {place['kept']} -> {place['counted']}")
+        if report.differences > len(report.places):
+            self.stdout.write(f"and {report.differences - len(report.places)} more")
+        self.stdout.write(
+            f"{report.differences} difference{'' if report.differences == 1 else 's'} in {report.runs} runs"
+        )
+        if report.failed:
+            self.stderr.write(f"{report.failed} runs could not be counted; the log says why")
+        keep_report(report)

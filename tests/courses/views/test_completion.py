@@ -251,3 +251,53 @@ def test_pm_x02_the_workbook_says_its_scope(as_, world):
 @pytest.mark.parametrize("month", ["2026-13", "x", "2026-1"])
 def test_a_month_that_is_none_is_missing(as_, world, month):
     assert as_("hr").get(_unit(world, world.group, month)).status_code == 404
+
+
+# --- live rates ---------------------------------------------------------------------------------------------------------
+def test_a_unit_says_the_same_point_of_the_month_before(as_, world, monkeypatch):
+    monkeypatch.setattr("django.utils.timezone.now", lambda: local(2026, 11, 20, 12))
+    before = make_run(Course.objects.get(), month="2026-10")
+    for enrolment, day in zip(world.enrolments[:3], (5, 19, 30), strict=True):
+        make_enrolment(enrolment.employee, before, state="completed", completed_at=local(2026, 10, day))
+    client = as_("hr")
+    client.cookies["django_language"] = "en"
+    response = client.get(_unit(world, world.group))
+    own = response.context["own"]
+    assert (own.before.completed, own.ended.completed, own.before.assigned) == (2, 3, 3)
+    assert "At the same point of October 2026, 2 of 3 were done" in response.text
+    assert "as it stood as long before its due day" in response.text
+    # Small units: counts instead of shares and points.
+    assert [(row.time_words, row.before_words) for row in response.context["rows"]] == [
+        ("1 of 6", "2 of 3"),
+        ("1 of 1", ""),
+    ]
+
+
+def test_units_beside_are_those_one_may_see(as_, world):
+    client = as_("hr")
+    client.cookies["django_language"] = "en"
+    response = client.get(_unit(world, world.east))
+    assert [(one.unit.name, one.now.assigned) for one in response.context["beside"].units] == [("东城", 6), ("西城", 1)]
+    assert "东城 has 6 duties." in response.text
+    assert client.get(_unit(world, world.group)).context["beside"] is None
+    assert as_("hr east").get(_unit(world, world.east)).context["beside"] is None
+
+
+def test_pm_x01_units_beside_of_fewer_than_five_are_hidden_from_who_sees_counts_only(as_, world):
+    assert [one.unit.name for one in as_("author").get(_unit(world, world.east)).context["beside"].units] == ["东城"]
+
+
+def test_nobody_missing_is_a_number_everywhere(as_, world):
+    done = make_unit(world.group, name="全部完成")
+    make_enrolment(make_employee(unit=done), world.run, state="completed")
+    text = as_("hr").get(_unit(world, world.group)).text
+    assert f'<a href="{_names(world, done)}">0</a>' in text
+    assert ">无<" not in text
+
+
+def test_the_page_of_the_group_asks_at_most_two_queries_more_for_the_same_point(as_, world, monkeypatch):
+    client, address = as_("hr"), _unit(world, world.group)
+    without = _queries(client, address)
+    make_enrolment(world.enrolments[0].employee, make_run(Course.objects.get(), month="2026-10"), state="completed")
+    monkeypatch.setattr("django.utils.timezone.now", lambda: local(2026, 11, 20, 12))
+    assert _queries(client, address) == without + 2

@@ -1,0 +1,106 @@
+"""Counting again: are the running counts what the duties say? What is wrong is put right, and the report is kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from core.models import Job
+from courses.domain import tallies
+from courses.models import CourseRun
+from people.models import OrgUnit
+
+log = logging.getLogger(__name__)
+
+KIND = "courses.reconcile_tallies"  # the job of the night whose answer is the report
+MOST_PLACES = 20  # differences named in the report
+
+
+@dataclass(frozen=True)
+class Report:
+    """What counting again found: ``differences`` were put right, ``failed`` runs could not be counted."""
+
+    at: dt.datetime
+    runs: int
+    differences: int
+    failed: int
+    places: list[dict] = field(default_factory=list)  # [{run, unit, kept, counted}], the first few
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.differences and not self.failed
+
+    @property
+    def result(self) -> dict:
+        """As it is kept."""
+        values = {"runs": self.runs, "differences": self.differences, "failed": self.failed}
+        return {**values, "places": self.places} if self.places else values
+
+
+def reconcile(*, runs: Iterable[CourseRun], at: dt.datetime) -> Report:
+    """This function will recount the tallies of these runs, put right what differs and say what that was.
+
+    One run that cannot be counted does not stop the others.
+    """
+    number, failed, found = 0, 0, []
+    for run in runs:
+        number += 1
+        try:
+            differences = tallies.recount(run=run)
+        except Exception:
+            log.exception("The completion counts of %s could not be recounted; they are as they were.", run)
+            failed += 1
+            continue
+        found += [(run, difference) for difference in differences]
+        if differences:
+            log.error(
+                "The completion counts of %s were wrong in %s units and have been put right. This should not happen: "
+                "somebody may have changed the database by hand.",
+                run,
+                len(differences),
+            )
+    shown = found[:MOST_PLACES]
+    codes = dict(OrgUnit.objects.filter(pk__in={one.unit_id for _run, one in shown}).values_list("pk", "code"))
+    places = [
+        {"run": str(run), "unit": codes.get(one.unit_id, ""), "kept": one.kept, "counted": one.counted}
+        for run, one in shown
+    ]
+    return Report(at=at, runs=number, differences=len(found), failed=failed, places=places)
+
+
+def runs_to_count(*, closed: bool = False) -> list[CourseRun]:
+    """This function will return the open runs, with ``closed`` the closed ones too."""
+    runs = CourseRun.objects.select_related("course").exclude(state=CourseRun.State.PLANNED)
+    if not closed:
+        runs = runs.exclude(state=CourseRun.State.CLOSED)
+    return list(runs.order_by("month", "course__code"))
+
+
+def keep_report(report: Report) -> None:
+    """This function will keep a report as the newest, as the worker keeps that of the night."""
+    last = Job.objects.filter(kind=KIND, requested_by=None)
+    values = {"state": Job.State.DONE, "result": report.result, "finished_at": report.at}
+    if not last.update(**values):
+        Job.objects.create(kind=KIND, created_at=report.at, **values)
+
+
+def newest_report() -> Report | None:
+    """This function will return the report of the last time, or None if the counts were never counted again. One query."""
+    row = (
+        Job.objects.filter(kind=KIND, requested_by=None, finished_at__isnull=False)
+        .values_list("finished_at", "result")
+        .first()
+    )
+    if row is None:
+        return None
+    at, result = row
+    result = result or {}
+    return Report(
+        at=at,
+        runs=result.get("runs", 0),
+        differences=result.get("differences", 0),
+        failed=result.get("failed", 0),
+        places=result.get("places", []),
+    )
