@@ -16,49 +16,6 @@ from people.models import OrgUnit, Position
 DAY = {"type": "date"}
 
 
-class DecisionForm(forms.Form):
-    """A decision about one duty: why."""
-
-    reason = forms.CharField(
-        label=_("Reason"),
-        max_length=300,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("The employee and everybody who may see the record can read it."),
-    )
-
-
-class ExtendForm(DecisionForm):
-    until = forms.DateField(label=_("New due day"), widget=forms.DateInput(attrs=DAY, format="%Y-%m-%d"))
-    field_order = ["until", "reason"]
-
-    def __init__(self, *args, earliest: dt.date, latest: dt.date, **kwargs):
-        super().__init__(*args, **kwargs)
-        field = self.fields["until"]
-        field.widget.attrs.update(min=earliest.isoformat(), max=latest.isoformat())
-        self.earliest, self.latest = earliest, latest
-
-    def clean_until(self):
-        day = self.cleaned_data["until"]
-        if not self.earliest <= day <= self.latest:
-            raise forms.ValidationError(_("Choose a day after the present due day and before the last acceptance."))
-        return day
-
-
-class PastForm(DecisionForm):
-    on = forms.DateField(label=_("Done on"), widget=forms.DateInput(attrs=DAY, format="%Y-%m-%d"))
-    field_order = ["on", "reason"]
-
-    def __init__(self, *args, today: dt.date, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.today = today
-        self.fields["on"].widget.attrs["max"] = today.isoformat()
-
-    def clean_on(self):
-        if self.cleaned_data["on"] > self.today:
-            raise forms.ValidationError(_("This day has not come yet."))
-        return self.cleaned_data["on"]
-
-
 class AudienceForm(forms.ModelForm):
     """The rule as fields. ``units`` comes as check boxes of the unit tree, drawn by the template."""
 

@@ -1,6 +1,6 @@
 from django.urls import path, register_converter
 
-from courses.views import completion, decisions, learning, months
+from courses.views import completion, decisions, learning, months, requests
 
 
 class ExportKind:
@@ -51,6 +51,11 @@ urlpatterns = [
         completion.completion_export,
         name="completion_export",
     ),
+    path("learn/<int:enrolment_id>/ask/", requests.ask, name="ask"),
+    path("requests/", requests.requests, name="requests"),
+    path("requests/<int:request_id>/take-back/", requests.take_back, name="take_back_request"),
+    path("requests/<int:request_id>/grant/", requests.grant, name="grant_request"),
+    path("requests/<int:request_id>/refuse/", requests.refuse, name="refuse_request"),
     path("enrolments/<int:enrolment_id>/exempt/", decisions.Exempt.as_view(), name="exempt"),
     path("enrolments/<int:enrolment_id>/withdraw/", decisions.Withdraw.as_view(), name="withdraw"),
     path("enrolments/<int:enrolment_id>/reinstate/", decisions.Reinstate.as_view(), name="reinstate"),

@@ -1,4 +1,15 @@
-"""What people decide about single duties, each with a reason and one event on the chain ``completions``."""
+"""What people decide about single duties, each with a reason and one event on the chain ``completions``.
+
+The reason is free text and stands on the duty, where everybody who may see the record reads it. The reason *code*
+(DutyRequest.Code) is for counting and for the words of the record in either language: it is kept in the event of the
+decision (``after["code"]``), whether the decision was asked for or not, and the record reads it from there
+(courses.domain.requests.duty_events). It is no column of Enrolment, because adding one remakes that table on SQLite and
+with it the triggers that keep its history; and no row of DutyRequest, because nobody asked.
+
+Exempting, withdrawing, reinstating and recording past training stay possible in a run that is closed: they are the
+corrections of a month that has ended, and the history of the duty (EnrolmentChange) shows them as such. Moving the due
+day is for open runs only: in a closed one no more work is accepted that could meet it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +21,13 @@ from django.utils import timezone
 from core.events import record_event
 from courses.domain import tallies
 from courses.domain.opening import end_of
-from courses.models import CourseRun, Enrolment, RunStep, StepCompletion
+from courses.models import CourseRun, DutyRequest, Enrolment, RunStep, StepCompletion
 from people.models import Employee
 
 _State, _Reason = Enrolment.State, Enrolment.Reason
 _UNFINISHED = (_State.ASSIGNED, _State.IN_PROGRESS)
+_OPEN = (CourseRun.State.OPEN,)
+_OPEN_OR_CLOSED = (CourseRun.State.OPEN, CourseRun.State.CLOSED)
 
 
 class ReasonMissing(Exception):
@@ -33,20 +46,39 @@ class DayRefused(Exception):
     """The day on which past training was done lies in the future."""
 
 
-def exempt_enrolment(*, enrolment: Enrolment, by, at: dt.datetime, reason: str) -> Enrolment:
+def exempt_enrolment(*, enrolment: Enrolment, by, at: dt.datetime, reason: str, code: str = "") -> Enrolment:
     """This function will take an unfinished duty out of the denominator as exempt.
 
-    Raises ReasonMissing, or NotPossibleNow when the duty is not unfinished (any more).
+    In an open run or, as a correction, in a closed one. What was taken by choice is owed to nobody and cannot be
+    exempt. Raises ReasonMissing, or NotPossibleNow when the duty is not unfinished (any more).
     """
+    if enrolment.voluntary:
+        raise NotPossibleNow
     return _decide(
-        enrolment=enrolment, action="exempted", allowed=_UNFINISHED, state=_State.EXEMPT, by=by, at=at, reason=reason
+        enrolment=enrolment,
+        action="exempted",
+        allowed=_UNFINISHED,
+        state=_State.EXEMPT,
+        by=by,
+        at=at,
+        reason=reason,
+        code=code,
     )
 
 
-def withdraw_enrolment(*, enrolment: Enrolment, by, at: dt.datetime, reason: str) -> Enrolment:
+def withdraw_enrolment(
+    *,
+    enrolment: Enrolment,
+    by,
+    at: dt.datetime,
+    reason: str,
+    code: str = "",
+    cause: Enrolment.Reason = _Reason.HR,
+) -> Enrolment:
     """This function will withdraw an unfinished duty that should not have been set.
 
-    Raises ReasonMissing, or NotPossibleNow when the duty is not unfinished (any more).
+    In an open run or, as a correction, in a closed one. ``cause`` is what the duty says of itself afterwards (decided by
+    HR, left, moved). Raises ReasonMissing, or NotPossibleNow when the duty is not unfinished (any more).
     """
     return _decide(
         enrolment=enrolment,
@@ -56,13 +88,16 @@ def withdraw_enrolment(*, enrolment: Enrolment, by, at: dt.datetime, reason: str
         by=by,
         at=at,
         reason=reason,
+        code=code,
+        cause=cause,
     )
 
 
 def reinstate_enrolment(*, enrolment: Enrolment, by, at: dt.datetime, reason: str) -> Enrolment:
     """This function will make an exempt or withdrawn duty owed again, as far as it was.
 
-    Raises ReasonMissing, or NotPossibleNow when the duty is neither exempt nor withdrawn, or the run is closed.
+    In an open run or, as a correction, in a closed one. Raises ReasonMissing, or NotPossibleNow when the duty is
+    neither exempt nor withdrawn.
     """
     state = _State.IN_PROGRESS if enrolment.started_at else _State.ASSIGNED
     return _decide(
@@ -83,24 +118,38 @@ def _reason(text: str) -> str:
     return text[:300]
 
 
-def _open_run_or_refuse(enrolment: Enrolment) -> CourseRun:
+def _coded(values: dict, code: str) -> dict:
+    """What an event says after a decision, with the reason code where there is one."""
+    return {**values, "code": DutyRequest.Code(code).value} if code else values
+
+
+def _run_or_refuse(enrolment: Enrolment, states: tuple) -> CourseRun:
     run = CourseRun.objects.get(pk=enrolment.run_id)
-    if run.state != CourseRun.State.OPEN:
+    if run.state not in states:
         raise NotPossibleNow
     return run
 
 
 def _decide(
-    *, enrolment: Enrolment, action: str, allowed: tuple, state: str, by, at: dt.datetime, reason: str
+    *,
+    enrolment: Enrolment,
+    action: str,
+    allowed: tuple,
+    state: str,
+    by,
+    at: dt.datetime,
+    reason: str,
+    code: str = "",
+    cause: Enrolment.Reason = _Reason.HR,
 ) -> Enrolment:
     text = _reason(reason)
     with transaction.atomic():
-        _open_run_or_refuse(enrolment)
+        _run_or_refuse(enrolment, _OPEN_OR_CLOSED)
         before = enrolment.state
         if before not in allowed:
             raise NotPossibleNow
         changed = Enrolment.objects.filter(pk=enrolment.pk, state=before).update(
-            state=state, reason=_Reason.HR, reason_text=text, decided_by=by, changed_at=at
+            state=state, reason=cause, reason_text=text, decided_by=by, changed_at=at
         )
         if not changed:
             raise NotPossibleNow
@@ -113,21 +162,66 @@ def _decide(
             actor=by,
             at=at,
             before={"state": before},
-            after={"state": state},
+            after=_coded({"state": state}, code),
             reason=text,
         )
     return enrolment
 
 
-def extend_due(*, enrolment: Enrolment, until: dt.date, by, at: dt.datetime, reason: str) -> Enrolment:
+def enrol_late(*, run: CourseRun, employee: Employee, by, at: dt.datetime, reason: str) -> Enrolment:
+    """This function will give one person the duty of an open run after all, whom the rule for joiners left for next month.
+
+    Due when everybody's is. Raises ReasonMissing, or NotPossibleNow when the run takes no more work, the person does not
+    work here, has no unit, or has the duty already.
+    """
+    text = _reason(reason)
+    with transaction.atomic():
+        run = CourseRun.objects.get(pk=run.pk)
+        employee = Employee.objects.select_related("unit").get(pk=employee.pk)
+        if run.state != CourseRun.State.OPEN or at > run.accept_until:
+            raise NotPossibleNow
+        if employee.state != Employee.State.ACTIVE or employee.unit is None:
+            raise NotPossibleNow
+        enrolment, created = Enrolment.objects.get_or_create(
+            run=run,
+            employee=employee,
+            defaults={
+                "course_version": run.course_version,
+                "reason": _Reason.JOINED,
+                "reason_text": text,
+                "decided_by": by,
+                "due_at": run.due_at,
+                "unit": employee.unit,
+                "unit_set": employee.unit,
+                "position_set_id": employee.position_id,
+                "assigned_at": at,
+                "changed_at": at,
+            },
+        )
+        if not created:
+            raise NotPossibleNow
+        tallies.move(enrolment=enrolment, before=None)
+        record_event(
+            chain="completions",
+            action="enrolled",
+            subject=enrolment,
+            actor=by,
+            at=at,
+            after={"state": enrolment.state, "due_at": enrolment.due_at},
+            reason=text,
+        )
+    return enrolment
+
+
+def extend_due(*, enrolment: Enrolment, until: dt.date, by, at: dt.datetime, reason: str, code: str = "") -> Enrolment:
     """This function will move the due time of one unfinished duty to the end of a later day.
 
-    Work done by then counts as in time. Raises ReasonMissing, NotPossibleNow, or DueRefused when the day is not after
+    In an open run only. Work done by then counts as in time. Raises ReasonMissing, NotPossibleNow, or DueRefused when the day is not after
     the present due day or is after the run's last day of acceptance.
     """
     text, due_at = _reason(reason), end_of(until)
     with transaction.atomic():
-        run = _open_run_or_refuse(enrolment)
+        run = _run_or_refuse(enrolment, _OPEN)
         if enrolment.state not in _UNFINISHED:
             raise NotPossibleNow
         if due_at <= enrolment.due_at or until > timezone.localdate(run.accept_until):
@@ -144,7 +238,7 @@ def extend_due(*, enrolment: Enrolment, until: dt.date, by, at: dt.datetime, rea
             actor=by,
             at=at,
             before={"due_at": enrolment.due_at},
-            after={"due_at": due_at},
+            after=_coded({"due_at": due_at}, code),
             reason=text,
         )
     return Enrolment.objects.select_related("unit", "run").get(pk=enrolment.pk)
@@ -153,16 +247,16 @@ def extend_due(*, enrolment: Enrolment, until: dt.date, by, at: dt.datetime, rea
 def record_past_completion(*, enrolment: Enrolment, on: dt.date, by, at: dt.datetime, reason: str) -> Enrolment:
     """This function will complete an unfinished duty with training that was done elsewhere on a past day.
 
-    Its open steps are recorded as done by HR on that day, and whether it was in time follows from the day. No
-    certificate: that is for those who passed here (issuing one by hand is a decision of its own). Raises ReasonMissing,
-    NotPossibleNow or DayRefused.
+    In an open run or, as a correction, in a closed one. Its open steps are recorded as done by HR on that day, and
+    whether it was in time follows from the day. No certificate: that is for those who passed here (issuing one by hand
+    is a decision of its own). Raises ReasonMissing, NotPossibleNow or DayRefused.
     """
     text = _reason(reason)
     if on > timezone.localdate(at):
         raise DayRefused
     done_at = min(end_of(on), at)
     with transaction.atomic():
-        _open_run_or_refuse(enrolment)
+        _run_or_refuse(enrolment, _OPEN_OR_CLOSED)
         before = enrolment.state
         if before not in _UNFINISHED:
             raise NotPossibleNow

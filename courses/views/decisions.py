@@ -17,10 +17,10 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views import View
 from django.views.decorators.http import require_http_methods
 
+from courses.decision_forms import CodedForm, DecisionForm, ExtendForm, PastForm
 from courses.domain import exceptions
 from courses.domain.access import enrolment_or_404
-from courses.forms import DecisionForm, ExtendForm, PastForm
-from courses.models import Enrolment
+from courses.models import CourseRun, Enrolment
 from people.domain.access import actor_of
 
 
@@ -41,6 +41,8 @@ class Decision(View):
     permission_rows: tuple[str, ...] = ()
     words: Words
     kind = ""
+    # A closed run stands still but for corrections: they show as adjustments of its month.
+    run_states: tuple[str, ...] = (CourseRun.State.OPEN, CourseRun.State.CLOSED)
 
     def dispatch(self, request, *args, enrolment_id: int, **kwargs):
         self.enrolment = enrolment_or_404(actor_of(request), self.permission_rows[0], enrolment_id)
@@ -92,7 +94,8 @@ class Decision(View):
             "course": self.enrolment.run.course,
             "words": self.words,
             "kind": self.kind,
-            "possible": self.is_possible() and self.enrolment.run.state == "open",
+            "possible": self.is_possible() and self.enrolment.run.state in self.run_states,
+            "is_correction": self.enrolment.run.state == CourseRun.State.CLOSED,
             "record_url": self._record_url(),
             "at": self.at,
         }
@@ -109,6 +112,12 @@ class Exempt(Decision):
         gettext_lazy("%(name)s is exempt from “%(course)s”."),
     )
 
+    def make_form(self, data=None):
+        return CodedForm(data)
+
+    def is_possible(self):
+        return super().is_possible() and not self.enrolment.voluntary
+
     def decide(self, **values):
         return exceptions.exempt_enrolment(**values)
 
@@ -122,6 +131,9 @@ class Withdraw(Decision):
         gettext_lazy("Withdraw"),
         gettext_lazy("“%(course)s” is withdrawn for %(name)s."),
     )
+
+    def make_form(self, data=None):
+        return CodedForm(data)
 
     def decide(self, **values):
         return exceptions.withdraw_enrolment(**values)
@@ -147,6 +159,7 @@ class Reinstate(Decision):
 class Extend(Decision):
     permission_rows = ("PM-T04",)
     kind = "extend"
+    run_states = (CourseRun.State.OPEN,)
     words = Words(
         gettext_lazy("Extend the due day"),
         gettext_lazy("Work done by the end of the new day counts as in time."),

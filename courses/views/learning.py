@@ -15,7 +15,8 @@ from courses.domain import progress
 from courses.domain.access import own_enrolment_or_404
 from courses.domain.publishing import course_pages, step_page
 from courses.domain.queries import StepLine, step_lines
-from courses.models import Enrolment, LessonPage, Step
+from courses.domain.requests import asking_about
+from courses.models import Enrolment, LessonPage, Step, StepCompletion
 from courses.rendering import lesson_html, step_url
 from people.domain.access import actor_of, binds
 
@@ -104,7 +105,9 @@ def _overview_context(enrolment: Enrolment, lines: list[StepLine], at) -> dict:
 def overview(request, enrolment_id: int):
     """One duty: what it is for, how far it is, and the next step as the largest thing on the page."""
     enrolment = own_enrolment_or_404(actor_of(request), enrolment_id)
-    return render(request, "courses/overview.html", _overview_context(enrolment, _lines(enrolment), timezone.now()))
+    at = timezone.now()
+    context = _overview_context(enrolment, _lines(enrolment), at) | {"about": asking_about(enrolment, at)}
+    return render(request, "courses/overview.html", context)
 
 
 @binds("PM-T06")

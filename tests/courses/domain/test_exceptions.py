@@ -5,9 +5,9 @@ import pytest
 from core.events import verify_chain
 from core.models import Event
 from courses.domain import exceptions
-from courses.models import StepCompletion, Tally
-from tests.factories.courses import local, make_enrolment
-from tests.factories.people import make_user
+from courses.models import EnrolmentChange, StepCompletion, Tally
+from tests.factories.courses import local, make_enrolment, make_run
+from tests.factories.people import make_employee, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -112,9 +112,83 @@ def test_record_past_completion_refuses_the_future(by):
         exceptions.record_past_completion(enrolment=make_enrolment(), on=dt.date(2026, 11, 11), by=by, **HR)
 
 
-def test_decisions_on_a_closed_run_are_refused(by):
-    enrolment = make_enrolment()
-    enrolment.run.state = "closed"
-    enrolment.run.save()
+def _in_run(enrolment, state):
+    type(enrolment.run).objects.filter(pk=enrolment.run_id).update(state=state)
+    return enrolment
+
+
+PAST_DAY = {"on": dt.date(2026, 11, 3)}
+LATER = {"until": dt.date(2026, 12, 10)}
+
+
+@pytest.mark.parametrize(
+    ("decide", "more", "state", "after"),
+    [
+        (exceptions.exempt_enrolment, {}, "assigned", "exempt"),
+        (exceptions.withdraw_enrolment, {}, "assigned", "withdrawn"),
+        (exceptions.reinstate_enrolment, {}, "exempt", "assigned"),
+        (exceptions.record_past_completion, PAST_DAY, "assigned", "completed"),
+    ],
+)
+def test_pm_t03_pm_t07_a_closed_run_takes_corrections_and_a_planned_one_none(decide, more, state, after, by):
+    corrected = decide(enrolment=_in_run(make_enrolment(state=state), "closed"), by=by, **more, **HR)
+    change = EnrolmentChange.objects.filter(enrolment=corrected).last()
+    assert (corrected.state, change.state, change.at, change.reason_text, change.decided_by) == (
+        after,
+        after,
+        AT,
+        "产假",
+        by,
+    )
+    planned = _in_run(make_enrolment(state=state), "planned")
     with pytest.raises(exceptions.NotPossibleNow):
-        exceptions.exempt_enrolment(enrolment=enrolment, by=by, **HR)
+        decide(enrolment=planned, by=by, **more, **HR)
+
+
+@pytest.mark.parametrize("state", ["planned", "closed"])
+def test_pm_t04_the_due_day_moves_in_open_runs_only(state, by):
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.extend_due(enrolment=_in_run(make_enrolment(), state), by=by, **LATER, **HR)
+
+
+@pytest.mark.parametrize(
+    ("decide", "more"),
+    [
+        (exceptions.exempt_enrolment, {}),
+        (exceptions.withdraw_enrolment, {}),
+        (exceptions.extend_due, LATER),
+    ],
+)
+def test_the_event_keeps_the_code_beside_the_reason(decide, more, by):
+    decide(enrolment=make_enrolment(), by=by, code="leave", **more, **HR)
+    event = Event.objects.get(chain="completions")
+    assert (event.after["code"], event.reason) == ("leave", "产假")
+    with pytest.raises(ValueError, match="nonsense"):
+        decide(enrolment=make_enrolment(), by=by, code="nonsense", **more, **HR)
+
+
+def test_what_was_taken_by_choice_cannot_be_exempt(by):
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.exempt_enrolment(enrolment=make_enrolment(voluntary=True), by=by, **HR)
+
+
+def test_enrol_late_gives_one_person_the_duty_once(by):
+    run, person = make_run(), make_employee(unit=make_unit())
+    enrolment = exceptions.enrol_late(run=run, employee=person, by=by, **HR)
+    assert (enrolment.state, enrolment.reason, enrolment.due_at, enrolment.unit, enrolment.decided_by) == (
+        "assigned",
+        "joined",
+        run.due_at,
+        person.unit,
+        by,
+    )
+    assert _tally(enrolment) == (1, 0, 0, 0, 0)
+    assert Event.objects.get(chain="completions").action == "enrolled"
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.enrol_late(run=run, employee=person, by=by, **HR)
+
+
+@pytest.mark.parametrize("state", ["planned", "closed"])
+def test_enrol_late_needs_an_open_run(state, by):
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.enrol_late(run=make_run(state=state), employee=make_employee(unit=make_unit()), by=by, **HR)

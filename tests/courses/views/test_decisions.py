@@ -1,7 +1,8 @@
 import pytest
 from django.urls import reverse
 
-from courses.models import Enrolment
+from core.models import Event
+from courses.models import CourseRun, Enrolment
 from tests.factories.courses import local, make_enrolment, make_run
 from tests.factories.people import grant, make_employee, make_unit, make_user
 
@@ -32,7 +33,7 @@ def world():
 
 
 def _data(name):
-    data = {"reason": "外出培训"}
+    data = {"reason": "外出培训", "code": "seconded"}
     if name == "extend":
         data["until"] = "2026-12-10"
     if name == "record_completion":
@@ -83,10 +84,12 @@ def test_a_decision_leads_back_to_the_record_with_a_word(client, world):
 @pytest.mark.parametrize(
     ("name", "data", "field"),
     [
-        ("exempt", {"reason": " "}, "reason"),
-        ("extend", {"reason": "x", "until": "2026-11-30"}, "until"),
-        ("extend", {"reason": "x", "until": "2027-03-01"}, "until"),
-        ("extend", {"reason": "x", "until": "tomorrow"}, "until"),
+        ("exempt", {"reason": " ", "code": "leave"}, "reason"),
+        ("exempt", {"reason": "x"}, "code"),
+        ("withdraw", {"reason": "x", "code": "because"}, "code"),
+        ("extend", {"reason": "x", "code": "leave", "until": "2026-11-30"}, "until"),
+        ("extend", {"reason": "x", "code": "leave", "until": "2027-03-01"}, "until"),
+        ("extend", {"reason": "x", "code": "leave", "until": "tomorrow"}, "until"),
         ("record_completion", {"reason": "x", "on": "2026-11-11"}, "on"),
     ],
 )
@@ -107,3 +110,24 @@ def test_a_decision_that_came_too_late_says_so(client, world):
     assert response.status_code == 302
     assert Enrolment.objects.get().state == "withdrawn"
     assert client.get(reverse("courses:exempt", args=[enrolment.pk])).context["possible"] is False
+
+
+def test_the_code_is_kept_with_the_decision(client, world):
+    users, enrolment = world
+    client.force_login(users["hr"])
+    client.post(reverse("courses:exempt", args=[enrolment.pk]), _data("exempt"))
+    event = Event.objects.get(chain="completions", action="exempted")
+    assert (event.after, event.reason) == ({"state": "exempt", "code": "seconded"}, "外出培训")
+
+
+@pytest.mark.parametrize(
+    ("name", "possible"), [("exempt", True), ("withdraw", True), ("record_completion", True), ("extend", False)]
+)
+def test_pm_t03_pm_t07_a_closed_run_takes_corrections_and_says_what_they_are(client, world, name, possible):
+    users, enrolment = world
+    CourseRun.objects.update(state="closed")
+    client.force_login(users["hr"])
+    page = client.get(reverse(f"courses:{name}", args=[enrolment.pk]))
+    assert (page.context["possible"], page.context["is_correction"]) == (possible, True)
+    client.post(reverse(f"courses:{name}", args=[enrolment.pk]), _data(name))
+    assert (Enrolment.objects.get().decided_by == users["hr"]) == possible
