@@ -122,6 +122,7 @@ class QuizPage(CourseStep, Page):
     subpage_types: list[str] = []
     template = "assessments/quiz_page.html"
     step_url_name = "assessments:quiz"
+    is_test = True
 
     intro = models.TextField(_("introduction"), blank=True)
     quiz = models.ForeignKey(Quiz, verbose_name=_("quiz"), null=True, on_delete=models.PROTECT, related_name="pages")
@@ -136,6 +137,11 @@ class QuizPage(CourseStep, Page):
 
     class Meta:
         verbose_name = _("quiz page")
+
+    @classmethod
+    def failed_steps(cls, enrolment) -> set[int]:
+        """The steps at which an attempt was handed in and not passed; one that was taken out of the count is none."""
+        return set(enrolment.attempts.filter(state="submitted", passed=False).values_list("step", flat=True))
 
     def get_context(self, request, *args, **kwargs):
         return {**super().get_context(request, *args, **kwargs), "course_title": self.get_parent().title}

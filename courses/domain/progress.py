@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from django.apps import apps
 from django.db import transaction
 from django.urls import reverse
 
@@ -82,12 +85,12 @@ def complete_step(
 
     Recording a step twice keeps the first time. Completing stamps unit, position and whether it was in time, moves the
     tallies, issues the certificate of the course and tells the person: all of it in this one transaction, by
-    compare-and-swap on the enrolment, so that of two last steps done at once exactly one completes it. Raises
-    StepNotInRun, NotOpenYet, TooLate or NotOwed.
+    compare-and-swap on the enrolment, so that of two last steps done at once exactly one completes it. Where the author
+    allows it, the last passed test proves the rest (see TestingOut). Raises StepNotInRun, NotOpenYet, TooLate or NotOwed.
     """
     with transaction.atomic():
         run = CourseRun.objects.select_related("course__certificate_design").get(pk=enrolment.run_id)
-        run_steps = list(RunStep.objects.filter(run=run))
+        run_steps = list(RunStep.objects.filter(run=run).select_related("step"))
         if step.pk not in {run_step.step_id for run_step in run_steps}:
             raise StepNotInRun
         required = {run_step.step_id for run_step in run_steps if run_step.required}
@@ -100,6 +103,8 @@ def complete_step(
         _completion, first_time = StepCompletion.objects.get_or_create(
             enrolment=enrolment, step=step, defaults={"at": at, "how": how}
         )
+        if how == StepCompletion.How.PASSED and run.course.test_out:
+            _test_out(enrolment=enrolment, required=[one.step for one in run_steps if one.required], at=at)
         done = StepCompletion.objects.filter(enrolment=enrolment, step__in=required).count()
         if done < len(required):
             Enrolment.objects.filter(pk=enrolment.pk).update(steps_done=done)
@@ -107,6 +112,64 @@ def complete_step(
             return Completed(first_time, finished=False, steps_done=done, steps_total=len(required))
         certificate = _finish(enrolment=enrolment, run=run, before=before, steps_done=done, at=at)
     return Completed(first_time, finished=True, steps_done=done, steps_total=len(required), certificate=certificate)
+
+
+# --- testing out ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class TestingOut:
+    """Where a person stands who may prove a course by its tests alone.
+
+    Passing every required test (a step whose page type ``is_test``), none of them after a failure, proves the course:
+    the other required steps count as tested out at that moment. Who has failed once goes by the lessons; the attempt
+    counts as any other.
+    """
+
+    tests: list[Step]  # required ones, in their order
+    left: list[Step]  # of these, not passed yet
+    unread: list[Step]  # the other required steps that are not done
+    failed: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Can the course still be proved this way, and does that spare anything?"""
+        return bool(self.left and self.unread) and not self.failed
+
+
+def testing_out(*, enrolment: Enrolment, required: Iterable[Step]) -> TestingOut | None:
+    """This function will say where a person stands with testing out; None when the required steps hold no test.
+
+    ``required`` are the required steps of the run. Whether the author allows it is Course.test_out.
+    """
+    required = list(required)
+    kinds: dict[str, Any] = {step.kind: apps.get_model(step.kind) for step in required}
+    tests = [step for step in required if kinds[step.kind].is_test]
+    if not tests:
+        return None
+    completions = StepCompletion.objects.filter(enrolment=enrolment).values_list("step", "how")
+    done = dict(completions)
+    failed: set[int] = set()
+    for model in {kinds[step.kind] for step in tests}:
+        failed |= model.failed_steps(enrolment)
+    return TestingOut(
+        tests=tests,
+        left=[step for step in tests if done.get(step.pk) != StepCompletion.How.PASSED],
+        unread=[step for step in required if step not in tests and step.pk not in done],
+        failed=bool(failed & {step.pk for step in tests}),
+    )
+
+
+def _test_out(*, enrolment: Enrolment, required: list[Step], at: dt.datetime) -> None:
+    """Complete what is unread when every test is passed and none was failed. The row of the enrolment is ours."""
+    standing = testing_out(enrolment=enrolment, required=required)
+    if standing is None or standing.left or standing.failed:
+        return
+    StepCompletion.objects.bulk_create(
+        [
+            StepCompletion(enrolment=enrolment, step=step, at=at, how=StepCompletion.How.TESTED_OUT)
+            for step in standing.unread
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def _fresh(enrolment: Enrolment) -> Enrolment:

@@ -38,6 +38,11 @@ class Figures:
     voluntary_done: int = 0
 
     @property
+    def owes(self) -> bool:
+        """Was anything owed here, or excused? What was taken by choice is no duty."""
+        return bool(self.assigned or self.exempt or self.withdrawn)
+
+    @property
     def late(self) -> int:
         return self.completed - self.on_time
 
@@ -155,9 +160,18 @@ def run_figures(*, runs: Iterable[CourseRun], units: Iterable[OrgUnit] | None = 
 
 
 def months_with_runs() -> list[Month]:
-    """This function will return every month that has a run, the newest first. A run that is only planned is none yet."""
-    runs = CourseRun.objects.exclude(state=CourseRun.State.PLANNED)
+    """This function will return every month that has a run, the newest first.
+
+    A run that is only planned is none yet, and one that people only took by choice makes no month.
+    """
+    runs = CourseRun.objects.exclude(state=CourseRun.State.PLANNED).exclude(only_by_choice())
     return list(runs.order_by("-month").values_list("month", flat=True).distinct())
+
+
+def only_by_choice() -> Q:
+    """This function will return the condition on runs that hold nobody but people who took the course by choice."""
+    theirs = Enrolment.objects.filter(run=OuterRef("pk"))
+    return Q(Exists(theirs.filter(voluntary=True)), ~Exists(theirs.filter(voluntary=False)))
 
 
 def courses_of_month(month: Month) -> list[Course]:
@@ -170,7 +184,7 @@ def courses_of_month(month: Month) -> list[Course]:
 class ListState:
     """The states by which a list of names can be filtered: those of an enrolment as a reader sees them."""
 
-    MISSING, OVERDUE, ASSIGNED, STARTED, ON_TIME, LATE, EXEMPT, WITHDRAWN = CHOICES = (
+    MISSING, OVERDUE, ASSIGNED, STARTED, ON_TIME, LATE, EXEMPT, WITHDRAWN, CHOICE = CHOICES = (
         "missing",
         "overdue",
         "assigned",
@@ -179,11 +193,15 @@ class ListState:
         "late",
         "exempt",
         "withdrawn",
+        "choice",
     )
 
 
 def in_state(enrolments: QuerySet[Enrolment], state: str, at: dt.datetime) -> QuerySet[Enrolment]:
-    """This function will keep the enrolments in one of the ListState states; an unknown one keeps none."""
+    """This function will keep the enrolments in one of the ListState states; an unknown one keeps none.
+
+    What was taken by choice is in the state CHOICE and in no other.
+    """
     unfinished = Q(state__in=[_State.ASSIGNED, _State.IN_PROGRESS])
     conditions = {
         ListState.MISSING: unfinished,
@@ -194,8 +212,11 @@ def in_state(enrolments: QuerySet[Enrolment], state: str, at: dt.datetime) -> Qu
         ListState.LATE: Q(state=_State.COMPLETED, on_time=False),
         ListState.EXEMPT: Q(state=_State.EXEMPT),
         ListState.WITHDRAWN: Q(state=_State.WITHDRAWN),
+        ListState.CHOICE: ~Q(state=_State.WITHDRAWN),
     }
-    return enrolments.filter(conditions[state]) if state in conditions else enrolments.none()
+    if state not in conditions:
+        return enrolments.none()
+    return enrolments.filter(conditions[state], voluntary=state == ListState.CHOICE)
 
 
 def month_enrolments(
@@ -203,13 +224,15 @@ def month_enrolments(
 ) -> QuerySet[Enrolment]:
     """This function will return the duties of a month that belong to these people, in a unit and for a course if given.
 
-    Ordered by employee number and row; with what lists show. ``people`` comes through the door (visible_employees).
-    What was enrolled ahead of a run that is not open yet is nobody's duty.
+    With them what was taken by choice (``voluntary``), unless it was given up again. Ordered by employee number and
+    row; with what lists show. ``people`` comes through the door (visible_employees). What was enrolled ahead of a run
+    that is not open yet is nobody's duty.
     """
     runs = CourseRun.objects.filter(month=month).exclude(state=CourseRun.State.PLANNED)
     if course is not None:
         runs = runs.filter(course=course)
     found = Enrolment.objects.filter(run__in=list(runs.values_list("pk", flat=True)))
+    found = found.exclude(voluntary=True, state=_State.WITHDRAWN)
     if not _is_everybody(people):
         found = found.filter(employee__in=people.order_by().values("pk"))
     if unit is not None:
@@ -254,7 +277,8 @@ def rows_in_state(figures: Figures, state: str) -> int:
         ListState.LATE: figures.late,
         ListState.EXEMPT: figures.exempt,
         ListState.WITHDRAWN: figures.withdrawn,
-    }.get(state, figures.assigned + figures.exempt + figures.withdrawn)
+        ListState.CHOICE: figures.voluntary,
+    }.get(state, figures.assigned + figures.exempt + figures.withdrawn + figures.voluntary)
 
 
 def page_after(enrolments: QuerySet[Enrolment], *, after: int | None, size: int = 50, many: bool = False) -> KeyPage:
@@ -305,6 +329,7 @@ class Duty:
     is_overdue: bool
     is_open: bool  # work is accepted now
     is_upcoming: bool
+    tested_out: bool = False  # its tests proved it, without the lessons
 
     @property
     def course(self) -> Course:
@@ -319,19 +344,27 @@ class Duty:
         return self.enrolment.state == _State.COMPLETED
 
     @property
-    def is_owed(self) -> bool:
+    def is_unfinished(self) -> bool:
         return self.enrolment.state in {_State.ASSIGNED, _State.IN_PROGRESS}
+
+    @property
+    def is_owed(self) -> bool:
+        return self.is_unfinished and not self.enrolment.voluntary
 
 
 @dataclass(frozen=True)
 class MyMonth:
-    """A person's month: what is owed (soonest first), what is done, what is excused, and debts of earlier months."""
+    """A person's month: what is owed (soonest first), what is done, what is excused, and debts of earlier months.
+
+    ``chosen`` was taken by choice: what is unfinished, also of earlier months, and what was done this month.
+    """
 
     month: Month
     owed: list[Duty] = field(default_factory=list)
     done: list[Duty] = field(default_factory=list)
     excused: list[Duty] = field(default_factory=list)
     debts: list[Duty] = field(default_factory=list)
+    chosen: list[Duty] = field(default_factory=list)
 
     @property
     def first(self) -> Duty | None:
@@ -358,7 +391,10 @@ def my_month(employee: Employee, month: Month, at: dt.datetime) -> MyMonth:
     mine = MyMonth(month=month)
     for duty in duties_of(enrolments, at=at):
         state = duty.enrolment.state
-        if duty.enrolment.run.month != month:
+        if duty.enrolment.voluntary:
+            if state != _State.WITHDRAWN:
+                mine.chosen.append(duty)
+        elif duty.enrolment.run.month != month:
             mine.debts.append(duty)
         elif state == _State.COMPLETED:
             mine.done.append(duty)
@@ -385,7 +421,7 @@ def duty_of(enrolment: Enrolment, *, at: dt.datetime) -> Duty:
 
 def _duty(enrolment: Enrolment, at: dt.datetime) -> Duty:
     run = enrolment.run
-    done = {completion.step_id for completion in enrolment.completions.all()}
+    done = {completion.step_id: completion.how for completion in enrolment.completions.all()}
     steps = list(run.steps.all())
     left = [run_step for run_step in steps if run_step.required and run_step.step_id not in done]
     finished = enrolment.state == _State.COMPLETED
@@ -397,6 +433,7 @@ def _duty(enrolment: Enrolment, at: dt.datetime) -> Duty:
         is_overdue=enrolment.is_overdue(at),
         is_open=run.state == CourseRun.State.OPEN and run.opens_at <= at <= run.accept_until,
         is_upcoming=at < run.opens_at,
+        tested_out=StepCompletion.How.TESTED_OUT in done.values(),
     )
 
 
@@ -409,19 +446,21 @@ class StepLine:
     required: bool
     done_at: dt.datetime | None
     is_current: bool = False
+    how: str = ""  # it was done (StepCompletion.How)
 
 
 def step_lines(*, enrolment: Enrolment, current: Step | None = None) -> list[StepLine]:
     """This function will return the frozen steps of an enrolment's run in order, with what is done. Two queries."""
-    done = dict(StepCompletion.objects.filter(enrolment=enrolment).values_list("step_id", "at"))
+    done = {one.step_id: one for one in StepCompletion.objects.filter(enrolment=enrolment)}
     run_steps = RunStep.objects.filter(run=enrolment.run_id).select_related("step").order_by("position")
     return [
         StepLine(
             step=run_step.step,
             number=number,
             required=run_step.required,
-            done_at=done.get(run_step.step_id),
+            done_at=done[run_step.step_id].at if run_step.step_id in done else None,
             is_current=current is not None and run_step.step_id == current.pk,
+            how=done[run_step.step_id].how if run_step.step_id in done else "",
         )
         for number, run_step in enumerate(run_steps, start=1)
     ]
@@ -437,6 +476,7 @@ class MonthCell:
     on_time: int = 0
     overdue: int = 0
     exempt: int = 0
+    by_choice: int = 0  # done by choice, beside what was owed
 
     @property
     def kind(self) -> str:
@@ -454,17 +494,19 @@ def person_months(*, employee: Employee, last: Month, months: int, at: dt.dateti
     """This function will return a person's months up to ``last``, oldest first. One query."""
     wanted = [last.plus(-back) for back in range(months - 1, -1, -1)]
     unfinished = Q(state__in=[_State.ASSIGNED, _State.IN_PROGRESS])
+    owed, done = Q(voluntary=False), Q(state=_State.COMPLETED)
     rows = (
         Enrolment.objects.filter(employee=employee, run__month__in=wanted)
         .exclude(run__state=CourseRun.State.PLANNED)
         .order_by()
         .values("run__month")
         .annotate(
-            assigned=Count("pk", filter=~Q(state__in=[_State.EXEMPT, _State.WITHDRAWN])),
-            completed=Count("pk", filter=Q(state=_State.COMPLETED)),
-            on_time=Count("pk", filter=Q(on_time=True)),
-            overdue=Count("pk", filter=unfinished & Q(due_at__lt=at)),
-            exempt=Count("pk", filter=Q(state=_State.EXEMPT)),
+            assigned=Count("pk", filter=owed & ~Q(state__in=[_State.EXEMPT, _State.WITHDRAWN])),
+            completed=Count("pk", filter=owed & done),
+            on_time=Count("pk", filter=owed & Q(on_time=True)),
+            overdue=Count("pk", filter=owed & unfinished & Q(due_at__lt=at)),
+            exempt=Count("pk", filter=owed & Q(state=_State.EXEMPT)),
+            by_choice=Count("pk", filter=done & Q(voluntary=True)),
         )
     )
     cells = {
@@ -475,6 +517,7 @@ def person_months(*, employee: Employee, last: Month, months: int, at: dt.dateti
             on_time=row["on_time"],
             overdue=row["overdue"],
             exempt=row["exempt"],
+            by_choice=row["by_choice"],
         )
         for row in rows
     }
@@ -482,10 +525,14 @@ def person_months(*, employee: Employee, last: Month, months: int, at: dt.dateti
 
 
 def person_enrolments(*, employee: Employee) -> QuerySet[Enrolment]:
-    """This function will return all duties of a person, the newest month first, with what a record shows."""
+    """This function will return all duties of a person, the newest month first, with what a record shows.
+
+    With them what was taken by choice and not given up again.
+    """
     return (
         Enrolment.objects.filter(employee=employee)
         .exclude(run__state=CourseRun.State.PLANNED)
+        .exclude(voluntary=True, state=_State.WITHDRAWN)
         .select_related("run__course", "certificate", "unit", "decided_by")
         .order_by("-run__month", "run__course__code")
     )
@@ -537,7 +584,8 @@ def team_month(*, people: QuerySet[Employee], month: Month, at: dt.datetime, lim
 
     ``people`` comes through the door: the direct reports, or everybody below.
     """
-    enrolments = list(with_last_activity(month_enrolments(people=people, month=month))[:limit])
+    owed = month_enrolments(people=people, month=month).filter(voluntary=False)
+    enrolments = list(with_last_activity(owed)[:limit])
     totals = dict(
         RunStep.objects.filter(run__in={enrolment.run_id for enrolment in enrolments}, required=True)
         .order_by()
@@ -567,15 +615,18 @@ def team_month(*, people: QuerySet[Employee], month: Month, at: dt.datetime, lim
 
 def people_figures(*, people: QuerySet[Employee], month: Month, course: Course | None = None) -> Figures:
     """This function will count the duties of these people in a month: a team is no unit and has no tally."""
-    found = month_enrolments(people=people, month=month, course=course).filter(voluntary=False).order_by()
-    counted = ~Q(state__in=[_State.EXEMPT, _State.WITHDRAWN])
-    return Figures(
-        **found.aggregate(
-            assigned=Count("pk", filter=counted),
-            started=Count("pk", filter=Q(state__in=[_State.IN_PROGRESS, _State.COMPLETED])),
-            completed=Count("pk", filter=Q(state=_State.COMPLETED)),
-            on_time=Count("pk", filter=Q(on_time=True)),
-            exempt=Count("pk", filter=Q(state=_State.EXEMPT)),
-            withdrawn=Count("pk", filter=Q(state=_State.WITHDRAWN)),
-        )
-    )
+    found = month_enrolments(people=people, month=month, course=course).order_by()
+    owed, chosen, done = Q(voluntary=False), Q(voluntary=True), Q(state=_State.COMPLETED)
+    counted = owed & ~Q(state__in=[_State.EXEMPT, _State.WITHDRAWN])
+    counts = {
+        "assigned": counted,
+        "started": owed & Q(state__in=[_State.IN_PROGRESS, _State.COMPLETED]),
+        "completed": owed & done,
+        "on_time": owed & Q(on_time=True),
+        "exempt": owed & Q(state=_State.EXEMPT),
+        "withdrawn": owed & Q(state=_State.WITHDRAWN),
+        "voluntary": chosen,
+        "voluntary_done": chosen & done,
+    }
+    # Prefixed, because "voluntary" is a column as well.
+    return _figures(found.aggregate(**{f"sum_{name}": Count("pk", filter=one) for name, one in counts.items()}))

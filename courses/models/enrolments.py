@@ -15,6 +15,10 @@ class EnrolmentQuerySet(models.QuerySet):
         """Those in the denominator: owed, and neither exempt nor withdrawn."""
         return self.filter(voluntary=False).exclude(state__in=[Enrolment.State.EXEMPT, Enrolment.State.WITHDRAWN])
 
+    def by_choice(self):
+        """Those taken by choice and not given up again: beside every denominator."""
+        return self.filter(voluntary=True).exclude(state=Enrolment.State.WITHDRAWN)
+
     def unfinished(self):
         return self.filter(state__in=[Enrolment.State.ASSIGNED, Enrolment.State.IN_PROGRESS])
 
@@ -100,5 +104,5 @@ class Enrolment(models.Model):
         return f"{self.employee_id} in {self.run_id}: {self.state}"
 
     def is_overdue(self, at) -> bool:
-        """Is it unfinished after its due time?"""
-        return self.state in {self.State.ASSIGNED, self.State.IN_PROGRESS} and at > self.due_at
+        """Is it owed and unfinished after its due time?"""
+        return self.state in {self.State.ASSIGNED, self.State.IN_PROGRESS} and at > self.due_at and not self.voluntary

@@ -178,11 +178,18 @@ class CourseStep(models.Model):
     minutes = models.PositiveSmallIntegerField(_("minutes"), default=5, help_text=_("How long it takes on a phone."))
     required = models.BooleanField(_("required"), default=True)
 
+    is_test = False  # is passing it a proof that the course is known? Then a course may let people test out of it.
+
     translation_key: uuid.UUID  # of the page type it is mixed into
     step_url_name: str  # the name of the view that opens this kind of step for a learner; takes (enrolment_id, step_id)
 
     class Meta:
         abstract = True
+
+    @classmethod
+    def failed_steps(cls, enrolment) -> set[int]:
+        """The ids of the steps of this kind that the person failed at, in an attempt that counts."""
+        return set()
 
 
 class LessonPage(_TwoPreviews, CourseStep, Page):  # noqa: DJ008 - Page has one
