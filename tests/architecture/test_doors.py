@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-APPS = ("portal", "kpi", "assessments", "courses", "certificates", "people", "core", "training_site")
+APPS = ("portal", "bulletins", "kpi", "assessments", "courses", "certificates", "people", "core", "training_site")
 
 PERSON_BOUND = {
     "Employee",

@@ -46,6 +46,7 @@ CONTENT_APPS = {
     "courses",
     "assessments",
     "certificates",
+    "bulletins",
     "portal",
     "core",
     "wagtailcore",
@@ -217,7 +218,8 @@ def test_pm_c02_every_page_type_but_the_home_page_asks_for_a_sign_in(db, client,
         "NewsPage": 302,
     }
     served = {model.__name__ for model in _page_models() if model is not Page}
-    assert served == {*answers, "QuizPage"}  # the quiz page is tested with the quiz
+    # the quiz page is tested with the quiz, bulletins with theirs
+    assert served == {*answers, "QuizPage", "BulletinIndexPage", "BulletinPage"}
 
 
 def test_settings_keep_the_registries_small():

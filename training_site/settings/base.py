@@ -17,6 +17,7 @@ VAR_DIR = Path(env.text("VAR_DIR") or BASE_DIR / "var")
 INSTALLED_APPS = [
     "training_site",
     "portal",
+    "bulletins",
     "assessments",
     "courses",
     "certificates",
