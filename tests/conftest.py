@@ -4,6 +4,7 @@ Migrating an empty database takes far longer than most tests, so it is done once
 template in var/test-databases; each run copies it (SQLite: a file in memory-backed storage; PostgreSQL: CREATE DATABASE … TEMPLATE).
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -47,19 +48,20 @@ def django_db_setup(request, django_test_environment, django_db_blocker):
 
 def _sqlite(worker: str):
     template = TEMPLATES / f"{_migrations_hash()}.sqlite3"
-    if not template.exists():
-        TEMPLATES.mkdir(parents=True, exist_ok=True)
-        making = TEMPLATES / f"{template.name}.{os.getpid()}"
-        _use(str(making))
-        call_command("migrate", verbosity=0)
-        connection.close()
-        with sqlite3.connect(making) as raw:
-            raw.execute("PRAGMA journal_mode=DELETE")
-        raw.close()
-        making.replace(template)
-        for leftover in TEMPLATES.glob("*.sqlite3*"):
-            if leftover != template and leftover.suffix in {".sqlite3"}:
-                leftover.unlink(missing_ok=True)
+    TEMPLATES.mkdir(parents=True, exist_ok=True)
+    with (TEMPLATES / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process makes the template, the others wait
+        if not template.exists():
+            for leftover in TEMPLATES.glob("*.sqlite3*"):
+                leftover.unlink()
+            making = TEMPLATES / f"{template.name}.making"
+            _use(str(making))
+            call_command("migrate", verbosity=0)
+            connection.close()
+            with sqlite3.connect(making) as raw:
+                raw.execute("PRAGMA journal_mode=DELETE")
+            raw.close()
+            making.replace(template)
     folder = tempfile.mkdtemp(prefix=f"test-db-{worker}-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
     copy = Path(folder) / "test.sqlite3"
     shutil.copyfile(template, copy)
