@@ -9,93 +9,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from core.periods import Month, MonthFormField
-from courses.domain.audiences import RuleRefused, validate_rule
-from courses.models import Audience, Course, PlanLine, Programme
-from people.models import OrgUnit, Position
+from courses.models import Course, PlanLine, Programme
 
 DAY = {"type": "date"}
-
-
-class AudienceForm(forms.ModelForm):
-    """The rule as fields. ``units`` comes as check boxes of the unit tree, drawn by the template."""
-
-    units = forms.MultipleChoiceField(label=_("Units"), required=False)
-    more_units = forms.CharField(
-        label=_("More units, by code"),
-        required=False,
-        max_length=4000,
-        help_text=_("Codes with commas between them, for units that are not in the tree above."),
-    )
-    positions = forms.MultipleChoiceField(
-        label=_("Positions"), required=False, widget=forms.CheckboxSelectMultiple, help_text=_("None chosen: any.")
-    )
-    job_families = forms.MultipleChoiceField(
-        label=_("Job families"), required=False, widget=forms.CheckboxSelectMultiple, help_text=_("None chosen: any.")
-    )
-    hired_from = forms.DateField(
-        label=_("Hired on or after"), required=False, widget=forms.DateInput(attrs=DAY, format="%Y-%m-%d")
-    )
-    hired_until = forms.DateField(
-        label=_("Hired on or before"), required=False, widget=forms.DateInput(attrs=DAY, format="%Y-%m-%d")
-    )
-
-    class Meta:
-        model = Audience
-        fields = ["name", "name_en", "scope"]
-        labels = {"scope": _("For the unit")}
-        help_texts = {"scope": _("Nobody outside this unit is ever selected.")}
-
-    def __init__(self, *args, scopes: list[OrgUnit], **kwargs):
-        super().__init__(*args, **kwargs)
-        self.fields["scope"].queryset = OrgUnit.objects.filter(pk__in=[unit.pk for unit in scopes]).order_by("path")
-        self.fields["scope"].empty_label = None
-        if self.instance.pk:
-            self.fields["scope"].disabled = True  # another scope is another audience
-        elif scopes:
-            self.fields["scope"].initial = scopes[0].pk
-        rule = self.instance.rule or {}
-        for key in ("positions", "job_families", "hired_from", "hired_until"):
-            self.fields[key].initial = rule.get(key)
-        positions = list(Position.objects.order_by("title"))
-        self.fields["positions"].choices = [(position.title, position.label) for position in positions]
-        families = sorted({position.job_family for position in positions if position.job_family})
-        self.fields["job_families"].choices = [(family, family) for family in families]
-
-    @property
-    def chosen_units(self) -> list[str]:
-        """The codes that are ticked now."""
-        if self.is_bound:
-            return self.data.getlist("units") if hasattr(self.data, "getlist") else self.data.get("units", [])
-        return self.instance.rule.get("units", []) if self.instance.rule else []
-
-    def _clean_fields(self):
-        # Any code is accepted here: whether it exists inside the scope is said by validate_rule, with the others.
-        self.fields["units"].choices = [(code, code) for code in self.chosen_units]
-        super()._clean_fields()
-
-    def clean(self):
-        data = super().clean()
-        scope = data.get("scope")
-        if scope is None:
-            return data
-        more = [code.strip() for code in data.get("more_units", "").replace("，", ",").split(",") if code.strip()]
-        rule = {
-            "units": [*data.get("units", []), *more],
-            "positions": data.get("positions", []),
-            "job_families": data.get("job_families", []),
-            "hired_from": data.get("hired_from"),
-            "hired_until": data.get("hired_until"),
-        }
-        try:
-            self.rule = validate_rule(rule=rule, scope=scope)
-        except RuleRefused as refused:
-            for key, problem in refused.problems.items():
-                self.add_error(key if key in self.fields else None, problem)
-        return data
-
-    def save(self, commit=True):
-        self.instance.rule = self.rule
-        return super().save(commit)
 
 
 class ProgrammeForm(forms.ModelForm):

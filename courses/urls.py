@@ -1,6 +1,6 @@
 from django.urls import path, register_converter
 
-from courses.views import completion, decisions, learning, months, requests
+from courses.views import audiences, catch_up, completion, decisions, learning, months, people_lists, requests
 
 
 class ExportKind:
@@ -25,17 +25,27 @@ urlpatterns = [
     path("hr/months/", months.months, name="months"),
     path("hr/months/<str:month>/", months.month, name="month"),
     path("hr/months/<str:month>/open/", months.open_month, name="open_month"),
-    path("hr/months/<str:month>/catch-up/", months.catch_up, name="catch_up"),
     path("hr/runs/<int:run_id>/close/", months.close_run, name="close_run"),
     path("hr/plan/", months.plan, name="plan"),
     path("hr/plan/<int:line_id>/remove/", months.remove_plan_line, name="remove_plan_line"),
     path("hr/programmes/", months.programmes, name="programmes"),
     path("hr/programmes/new/", months.programme, name="new_programme"),
     path("hr/programmes/<int:programme_id>/", months.programme, name="programme"),
-    path("hr/audiences/", months.audiences, name="audiences"),
-    path("hr/audiences/new/", months.audience, name="new_audience"),
-    path("hr/audiences/<int:audience_id>/", months.audience, name="audience"),
-    path("hr/audiences/units/<int:unit_id>/", months.audience_units, name="audience_units"),
+    path("hr/months/<str:month>/catch-up/", catch_up.catch_up, name="catch_up"),
+    path(
+        "hr/months/<str:month>/catch-up/<int:sequence>/<slug:what>/", catch_up.catch_up_people, name="catch_up_people"
+    ),
+    path("hr/audiences/", audiences.audiences, name="audiences"),
+    path("hr/audiences/new/", audiences.audience, name="new_audience"),
+    path("hr/audiences/<int:audience_id>/", audiences.audience, name="audience"),
+    path("hr/audiences/units/<int:unit_id>/", audiences.audience_units, name="audience_units"),
+    path("hr/audiences/lists/", people_lists.people_lists, name="people_lists"),
+    path("hr/audiences/lists/new/", people_lists.new_people_list, name="new_people_list"),
+    path("hr/audiences/lists/<int:list_id>/", people_lists.people_list, name="people_list"),
+    path("hr/audiences/lists/<int:list_id>/name/", people_lists.rename_people_list, name="rename_people_list"),
+    path("hr/audiences/lists/<int:list_id>/remove/", people_lists.remove_members, name="remove_members"),
+    path("hr/audiences/lists/<int:list_id>/undo/", people_lists.undo_remove, name="people_list_undo"),
+    path("hr/audiences/lists/<int:list_id>/delete/", people_lists.delete_people_list, name="delete_people_list"),
     path("hr/completion/", completion.completion, name="completion"),
     path("hr/completion/<str:month>/people/", completion.completion_names, name="completion_people"),
     path(

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Window
+from django.db.models.functions import RowNumber, Substr
 from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -38,7 +39,7 @@ TENURE = ("tenure_from", "tenure_until")
 CONDITIONS = (*LISTS, *DATES, *TENURE, "completed", "list")
 GROUPS = ("all", "any")
 
-MAX_DEPTH = 6  # rules within rules
+MAX_DEPTH = 8  # rules within rules
 MAX_CONDITIONS = 60
 MAX_VALUES = 2000  # units, positions and job families named in one rule
 MAX_TENURE = 600  # months
@@ -262,6 +263,29 @@ def conditions_of(rule: dict) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
+def tidy_rule(rule: dict) -> dict:
+    """This function will return the same rule without an "all" that only repeats what a set of conditions is anyway."""
+    clean: dict = {}
+    for key, value in rule.items():
+        if key == "not":
+            clean[key] = tidy_rule(value)
+        elif key in GROUPS:
+            clean[key] = [tidy_rule(part) for part in value]
+        else:
+            clean[key] = value
+    parts = clean.get("all")
+    if parts is None:
+        return clean
+    rest = {key: value for key, value in clean.items() if key != "all"}
+    # The two ends of a span stay together or apart: joined here, they might be refused as one that ends before it begins.
+    named = [{key.partition("_")[0] if key in (*DATES, *TENURE) else key for key in one} for one in (rest, *parts)]
+    if sum(map(len, named)) != len(set().union(*named)):
+        return clean
+    for part in parts:
+        rest |= part
+    return rest
+
+
 # --- selecting ------------------------------------------------------------------------------------------------------
 def select_people(*, rule: dict, scope: OrgUnit, on: dt.date) -> QuerySet[Employee]:
     """This function will return the people whom the rule selects among those who work in the scope on that day.
@@ -376,6 +400,32 @@ def compare_rules(*, before: dict | None, after: dict, scope: OrgUnit, on: dt.da
         return Change(now=here.filter(now), enters=here.filter(now), leaves=Employee.objects.none())
     was = _condition(before, units, on)
     return Change(now=here.filter(now), enters=here.filter(now & ~was), leaves=here.filter(was & ~now))
+
+
+@dataclass(frozen=True)
+class UnitPeople:
+    """How many of some people work in a unit or below it, and the first of them by employee number."""
+
+    unit: OrgUnit
+    number: int
+    first: list[Employee]
+
+
+def people_by_unit(*, people: QuerySet[Employee], scope: OrgUnit, first: int = 3) -> list[UnitPeople]:
+    """This function will count people by the units right below the scope, with the first few of each. Three queries.
+
+    Those who work in the scope itself come first, under the scope.
+    """
+    top = Substr("unit__path", 1, len(scope.path) + OrgUnit.steplen)
+    counted = people.order_by().annotate(top=top).values("top").annotate(number=Count("pk"))
+    numbers = {row["top"]: row["number"] for row in counted}
+    place = Window(RowNumber(), partition_by=[F("top")], order_by=[F("employee_no").asc()])
+    named = people.order_by().annotate(top=top).annotate(place=place).filter(place__lte=first)
+    names: dict[str, list[Employee]] = {}
+    for person in named.select_related("unit", "position").order_by("top", "employee_no"):
+        names.setdefault(person.top, []).append(person)
+    units = OrgUnit.objects.filter(path__in=numbers).order_by("path")
+    return [UnitPeople(unit=unit, number=numbers[unit.path], first=names.get(unit.path, [])) for unit in units]
 
 
 # --- saying ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from core.events import record_event
@@ -167,6 +167,33 @@ def audiences_using(lists: Iterable[PeopleList]) -> dict[int, list[Audience]]:
             if pk in found:
                 found[pk].append(audience)
     return found
+
+
+def members_of(*, people_list: PeopleList, people: QuerySet[Employee]) -> QuerySet[Employee]:
+    """This function will return those of some people who are on a list, by employee number."""
+    members = PeopleList.members.through.objects.filter(peoplelist_id=people_list.pk, employee_id=OuterRef("pk"))
+    return people.filter(Exists(members)).select_related("unit", "position").order_by("employee_no")
+
+
+def search_members(*, members: QuerySet[Employee], text: str) -> QuerySet[Employee]:
+    """This function will narrow the people of a list to those whose name, pinyin or number fits."""
+    joined = text.lower().replace(" ", "")
+    wanted = Q(employee_no__istartswith=text) | Q(name__icontains=text) | Q(name_latin__icontains=text)
+    if joined.isascii():
+        wanted |= Q(pinyin__startswith=joined) | Q(pinyin__endswith=f" {joined}")
+    return members.filter(wanted)
+
+
+def members_by_list(*, lists: Iterable[PeopleList], people: QuerySet[Employee]) -> dict[int, int]:
+    """This function will count, for each list, those of some people who are on it. One query."""
+    rows = (
+        PeopleList.members.through.objects.filter(peoplelist_id__in=[one.pk for one in lists])
+        .filter(employee_id__in=people.order_by().values("pk"))
+        .order_by()
+        .values("peoplelist_id")
+        .annotate(number=Count("pk"))
+    )
+    return {row["peoplelist_id"]: row["number"] for row in rows}
 
 
 def _numbers(text: str) -> Iterator[tuple[int, str, str]]:

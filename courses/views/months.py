@@ -17,17 +17,13 @@ from core.models import Job
 from core.periods import Month
 from courses.domain import opening
 from courses.domain.access import hr_units, own_audiences, own_plan_lines, own_programmes
-from courses.domain.audiences import compare_rules, describe_rule
 from courses.domain.queries import Figures, run_figures
-from courses.forms import AudienceForm, PlanLineForm, ProgrammeForm
+from courses.forms import PlanLineForm, ProgrammeForm
 from courses.models import Course, CourseRun
 from courses.tasks import parts_of
 from people.domain.access import actor_of, binds, require
-from people.models import OrgUnit
 
 IN_THE_REQUEST = 2000  # more people than this are enrolled by a job
-TREE_AT_ONCE = 400  # a larger tree is fetched level by level
-SHOWN_NAMES = 12
 
 
 def month_or_404(text: str) -> Month:
@@ -211,40 +207,6 @@ def open_month(request, month: str):
 
 @binds("PM-M01")
 @require_POST
-def catch_up(request, month: str):
-    """Bring every open run of the month up to date with the roster."""
-    actor = actor_of(request)
-    require(actor, "PM-M01")
-    wanted, at = month_or_404(month), timezone.now()
-    runs = CourseRun.objects.filter(month=wanted, state=CourseRun.State.OPEN).select_related("course")
-    reports = [opening.catch_up(run=run, by=request.user, at=at) for run in runs]
-    if not reports:
-        messages.info(request, _("No course of this month is open."))
-    elif not any(report.changed for report in reports):
-        messages.success(request, _("Everything is up to date with the roster."))
-    else:
-        counts = {
-            name: sum(getattr(report, name) for report in reports)
-            for name in ("joined", "exempted", "moved", "withdrawn", "returned")
-        }
-        messages.success(
-            request,
-            _(
-                "Up to date: %(joined)d joined, %(exempted)d exempt, %(moved)d moved with their person,"
-                " %(withdrawn)d withdrawn, %(returned)d returned."
-            )
-            % counts,
-        )
-    waiting = sum(report.waiting for report in reports)
-    if waiting:
-        messages.info(
-            request, _("%(number)d joined too late for this month and start next month.") % {"number": waiting}
-        )
-    return HttpResponseRedirect(reverse("courses:month", args=[wanted]))
-
-
-@binds("PM-M01")
-@require_POST
 def close_run(request, run_id: int):
     """Close a run whose last acceptance has passed."""
     require(actor_of(request), "PM-M01")
@@ -343,116 +305,3 @@ def programme(request, programme_id: int | None = None):
         return HttpResponseRedirect(reverse("courses:programmes"))
     context = {"form": form, "programme": found, "has_audiences": form.fields["audience"].queryset.exists()}
     return render(request, "courses/programme.html", context, status=422 if form.errors else 200)
-
-
-# --- audiences ----------------------------------------------------------------------------------------------------
-@binds("PM-M01")
-@require_safe
-def audiences(request):
-    actor = actor_of(request)
-    require(actor, "PM-M01")
-    rows = [
-        {"audience": audience, "words": describe_rule(rule=audience.rule, scope=audience.scope)}
-        for audience in own_audiences(actor)
-    ]
-    return render(request, "courses/audiences.html", {"rows": rows, "tabs": _tabs("audiences")})
-
-
-def _scopes(actor) -> list[OrgUnit]:
-    """The units for which an audience may be made: those of the role and two levels below."""
-    found: list[OrgUnit] = []
-    for unit in hr_units(actor):
-        found += OrgUnit.objects.under(unit).filter(depth__lte=unit.depth + 2)
-    return found
-
-
-@binds("PM-M01")
-@require_http_methods(["GET", "HEAD", "POST"])
-def audience(request, audience_id: int | None = None):
-    """An audience: its rule in fields, and who enters and who leaves before it is saved."""
-    actor = actor_of(request)
-    require(actor, "PM-M01")
-    found = get_object_or_404(own_audiences(actor), pk=audience_id) if audience_id else None
-    before = found.rule if found else None
-    form = AudienceForm(request.POST or None, instance=found, scopes=_scopes(actor))
-    preview = None
-    if request.method == "POST" and form.is_valid():
-        if "preview" not in request.POST:
-            saved = form.save()
-            messages.success(request, _("“%(name)s” is saved.") % {"name": saved.label})
-            return HttpResponseRedirect(reverse("courses:audiences"))
-        preview = _preview(before, form)
-    scope = form.instance.scope if form.instance.scope_id else next(iter(hr_units(actor)))
-    context = {
-        "form": form,
-        "audience": found,
-        "preview": preview,
-        "tree": _tree(roots=hr_units(actor) if not found else [scope], chosen=set(form.chosen_units)),
-        "words": describe_rule(rule=found.rule, scope=found.scope) if found else "",
-    }
-    return render(request, "courses/audience.html", context, status=422 if form.errors else 200)
-
-
-def _preview(before: dict | None, form: AudienceForm) -> dict:
-    scope, on = form.cleaned_data["scope"], timezone.localdate()
-    change = compare_rules(before=before, after=form.rule, scope=scope, on=on)
-
-    def names(people):
-        return list(people.select_related("unit", "position").order_by("employee_no")[:SHOWN_NAMES])
-
-    return {
-        "words": describe_rule(rule=form.rule, scope=scope),
-        "now": change.now.count(),
-        "enters": change.enters.count(),
-        "leaves": change.leaves.count(),
-        "enters_names": names(change.enters),
-        "leaves_names": names(change.leaves),
-        "is_new": before is None,
-    }
-
-
-def _tree(*, roots: list[OrgUnit], chosen: set[str]) -> list[dict]:
-    """The units below the roots, nested; a large tree stops after two levels and is fetched further on demand."""
-    units: list[OrgUnit] = []
-    for root in roots:
-        below = OrgUnit.objects.under(root)
-        if below.count() > TREE_AT_ONCE:
-            below = below.filter(depth__lte=root.depth + 1)
-        units += below
-    known = {unit.code for unit in units}
-    nodes: dict[str, dict] = {}
-    top: list[dict] = []
-    for unit in units:
-        node = {"unit": unit, "chosen": unit.code in chosen, "children": [], "more": unit.numchild > 0, "open": False}
-        nodes[unit.path] = node
-        parent = nodes.get(unit.path[: -OrgUnit.steplen])
-        if parent:
-            parent["children"].append(node)
-            parent["more"] = False
-        else:
-            top.append(node)
-    for node in top:
-        node["open"] = True
-    for path, node in nodes.items():
-        if node["chosen"]:
-            for end in range(OrgUnit.steplen, len(path), OrgUnit.steplen):
-                if path[:end] in nodes:
-                    nodes[path[:end]]["open"] = True
-    deep = OrgUnit.objects.filter(code__in=chosen - known)
-    return [{"unit": unit, "chosen": True, "children": [], "more": False, "open": False} for unit in deep] + top
-
-
-@binds("PM-M01")
-@require_safe
-def audience_units(request, unit_id: int):
-    """The units right below one, as check boxes: a piece of the tree of a large company."""
-    actor = actor_of(request)
-    require(actor, "PM-M01")
-    unit = get_object_or_404(OrgUnit, pk=unit_id)
-    if not any(top.contains(unit) for top in hr_units(actor)):
-        raise Http404
-    nodes = [
-        {"unit": child, "chosen": False, "children": [], "more": child.numchild > 0, "open": False}
-        for child in unit.get_children()
-    ]
-    return render(request, "courses/_unit_tree.html", {"nodes": nodes})

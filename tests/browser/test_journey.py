@@ -153,8 +153,8 @@ def _month(company: Company, hr: Visitor) -> None:
     hr.press(hr.page.locator(f'main a[href="{reverse("courses:new_audience")}"]'))
     hr.page.fill("#id_name", "一线")
     hr.page.fill("#id_name_en", "Front line")
-    hr.page.check('input[name=units][value="E"]')
-    hr.press(hr.page.locator("button[name=preview]"))
+    hr.page.check('input[name="rule-0-units"][value="E"]')
+    hr.press(hr.page.locator(".sticky-foot button[value=preview]"))
     hr.sees(NEWCOMER[company.language][1])
     assert not Audience.objects.exists(), "looking saves nothing"
     hr.press(hr.page.locator(".sticky-foot button:not([name])"))

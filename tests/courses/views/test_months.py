@@ -4,9 +4,9 @@ from django.urls import reverse
 
 from core.models import Event, Job
 from courses.domain.tallies import recount
-from courses.models import Audience, CourseRun, Enrolment, PlanLine, Programme
+from courses.models import CourseRun, Enrolment, PlanLine, Programme
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_programme
-from tests.factories.people import grant, make_employee, make_position, make_unit, make_user
+from tests.factories.people import grant, make_employee, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -58,8 +58,6 @@ PAGES = [
     ("courses:plan", []),
     ("courses:programmes", []),
     ("courses:new_programme", []),
-    ("courses:audiences", []),
-    ("courses:new_audience", []),
 ]
 
 
@@ -122,14 +120,6 @@ def test_a_course_that_cannot_be_opened_is_named(hr, east):
     assert hr.get(reverse("courses:month", args=["2026-11"])).context["rows"][0]["problem"]
     response = hr.post(reverse("courses:open_month", args=["2026-11"]), follow=True)
     assert "error" in [message.level_tag for message in response.context["messages"]]
-
-
-def test_catching_up_enrols_who_joined(hr, east):
-    _plan(east)
-    hr.post(reverse("courses:open_month", args=["2026-11"]))
-    make_employee(unit=east)
-    hr.post(reverse("courses:catch_up", args=["2026-11"]))
-    assert Enrolment.objects.filter(reason="joined").count() == 1
 
 
 def test_a_run_is_not_closed_while_late_work_is_accepted(hr, east):
@@ -196,63 +186,3 @@ def test_a_programme_is_made_for_an_own_audience_only(hr, east, west):
     assert hr.post(address, {"name": "新员工", "audience": other.pk, "active": "on"}).status_code == 422
     assert hr.post(address, {"name": "新员工", "audience": own.pk, "active": "on"}).status_code == 302
     assert Programme.objects.get().audience == own
-
-
-# --- audiences ----------------------------------------------------------------------------------------------------
-def test_the_preview_counts_who_enters_and_leaves_and_saves_nothing(hr, east):
-    branch = make_unit(east, code="B")
-    make_employee(unit=east, name="东")
-    make_employee(unit=branch, name="网点")
-    audience = make_audience(east, {"units": ["E"]}, name="全员")
-    data = {"name": "网点", "units": ["B"], "preview": "1"}
-    response = hr.post(reverse("courses:audience", args=[audience.pk]), data)
-    preview = response.context["preview"]
-    assert (preview["now"], preview["enters"], preview["leaves"]) == (1, 0, 1)
-    assert [person.name for person in preview["leaves_names"]] == ["东"]
-    audience.refresh_from_db()
-    assert (audience.name, audience.rule) == ("全员", {"units": ["E"]})
-
-
-def test_an_audience_is_saved_with_its_rule(hr, east):
-    make_position("柜员", job_family="营业")
-    data = {
-        "name": "柜员",
-        "scope": east.pk,
-        "units": ["E"],
-        "positions": ["柜员"],
-        "job_families": ["营业"],
-        "hired_from": "2026-01-01",
-    }
-    assert hr.post(reverse("courses:new_audience"), data).status_code == 302
-    audience = Audience.objects.get()
-    assert (audience.scope, audience.rule) == (
-        east,
-        {"units": ["E"], "positions": ["柜员"], "job_families": ["营业"], "hired_from": "2026-01-01"},
-    )
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"units": ["W"]}, {"more_units": "E, nothing"}, {"hired_from": "x"}, {"name": ""}, {"positions": ["没有"]}],
-)
-def test_a_rule_that_cannot_hold_is_refused_with_what_was_typed(hr, east, west, wrong):
-    data = {"name": "x", "scope": east.pk, "units": ["E"], **wrong}
-    response = hr.post(reverse("courses:new_audience"), data)
-    assert response.status_code == 422
-    assert not Audience.objects.exists()
-
-
-def test_pm_m01_an_audience_is_made_within_the_own_units(hr, east, west):
-    assert hr.post(reverse("courses:new_audience"), {"name": "x", "scope": west.pk}).status_code == 422
-    assert not Audience.objects.exists()
-
-
-def test_a_large_tree_is_fetched_level_by_level(hr, east, west, monkeypatch):
-    monkeypatch.setattr("courses.views.months.TREE_AT_ONCE", 2)
-    city = make_unit(east, code="C")
-    make_unit(city, code="B")
-    (top,) = hr.get(reverse("courses:new_audience")).context["tree"]
-    assert [(node["unit"].code, node["more"], node["children"]) for node in top["children"]] == [("C", True, [])]
-    response = hr.get(reverse("courses:audience_units", args=[city.pk]))
-    assert [node["unit"].code for node in response.context["nodes"]] == ["B"]
-    assert hr.get(reverse("courses:audience_units", args=[west.pk])).status_code == 404
