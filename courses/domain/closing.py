@@ -35,7 +35,7 @@ from courses.models import (
     SignOff,
     Tally,
 )
-from people.models import OrgUnit, RosterImport, User
+from people.models import OrgUnit, RoleGrant, RosterImport, User
 
 SIGNED_COLUMNS = ("assigned", "completed", "on_time", "exempt", "withdrawn")  # what a signature answers for
 _CHAIN = "months"
@@ -165,6 +165,26 @@ def signing(*, month: Month, close: MonthClose | None) -> dict[int, UnitSigning]
     return {unit.pk: found[unit.pk] for unit in units}
 
 
+def hr_of(*, units: Iterable[OrgUnit], on: dt.date) -> dict[int, list[User]]:
+    """This function will return {unit id: who is HR of it}: of the unit itself or, if nobody is, of the nearest above.
+
+    One query for all of them.
+    """
+    units = list(units)
+    ways = {unit.pk: list(_upwards(unit.path)) for unit in units}
+    grants = (
+        RoleGrant.objects.filter(Q(until=None) | Q(until__gte=on), role=RoleGrant.Role.HR, starts_on__lte=on)
+        .filter(unit__path__in={path for way in ways.values() for path in way}, user__is_active=True)
+        .select_related("user__employee", "unit")
+        .order_by("pk")
+    )
+    by_path: dict[str, list[User]] = defaultdict(list)
+    for grant in grants:
+        if grant.unit and grant.user not in by_path[grant.unit.path]:
+            by_path[grant.unit.path].append(grant.user)
+    return {pk: next((by_path[path] for path in way if path in by_path), []) for pk, way in ways.items()}
+
+
 @dataclass(frozen=True)
 class Item:
     """Something that is open before a month is closed. ``blocks``: the month cannot be closed as long as it is so."""
@@ -192,9 +212,8 @@ def checklist(
     matters = Matter.objects.filter(state=Matter.State.OPEN).filter(
         Q(run__month=month) | Q(run=None, enrolment__run__month=month)
     )
-    imports = RosterImport.objects.filter(
-        state__in=[RosterImport.State.UPLOADED, RosterImport.State.CHECKED, RosterImport.State.AWAITING_SECOND]
-    )
+    waiting = [RosterImport.State.UPLOADED, RosterImport.State.CHECKED, RosterImport.State.AWAITING_SECOND]
+    imports = RosterImport.objects.filter(state__in=waiting)
     if scope is not None:
         asked = asked.filter(_in(scope, "enrolment__unit"))
         matters = matters.filter(_in(scope, "employee__unit"))

@@ -35,11 +35,15 @@ class Point:
 
     @property
     def before(self) -> Q:
-        return Q(at__lte=self.at) if self.newest is None else Q(pk__lte=self.newest)
+        """The rows up to the point. A duty made ahead was owed by nobody before its run was opened."""
+        rows = Q(at__lte=self.at) if self.newest is None else Q(pk__lte=self.newest)
+        return rows & Q(run__opened_at__lte=self.at)
 
     @property
     def after(self) -> Q:
-        return Q(at__gt=self.at) if self.newest is None else Q(pk__gt=self.newest)
+        """The rows that came afterwards."""
+        rows = Q(at__gt=self.at) if self.newest is None else Q(pk__gt=self.newest)
+        return rows | Q(run__opened_at__gt=self.at)
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -136,8 +140,13 @@ class Stand:
     voluntary: bool
     unit: OrgUnit
 
+    def is_overdue(self, at: dt.datetime) -> bool:
+        """Not a question here: after the close everything unfinished is."""
+        return False
+
     @property
     def counts(self) -> dict[str, int]:
+        """What it adds to each column of a tally."""
         return counted_as(self.state, self.on_time, self.voluntary)
 
 
