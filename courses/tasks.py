@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from core.jobs import JobKind, JobProblem, every, every_night, job_kind
 from core.models import Event
 from core.periods import Month
-from courses.domain import catching_up, opening, reconciling, tallies
+from courses.domain import catching_up, matters, opening, reconciling, requests, tallies
 from courses.domain.access import hr_units
 from courses.models import Course, CourseRun
 from people.domain.access import Actor
@@ -105,3 +105,16 @@ def reconcile_tallies_at_night(now: dt.datetime) -> dict:
     if report.is_clean:
         log.info("every completion count is right")
     return report.result
+
+
+@every_night("courses.find_matters")
+def find_matters_at_night(now: dt.datetime) -> dict:
+    """Look for what HR has to settle, as the command find_matters and the button of the exceptions desk do."""
+    look = matters.find_matters(at=now)
+    return {"found": look.found, "back": look.back, "gone": look.gone, "open": look.open}
+
+
+@every(dt.timedelta(hours=1))
+def lapse_requests_without_a_duty(now: dt.datetime) -> None:
+    """End the requests whose duty was done, excused or withdrawn meanwhile."""
+    requests.lapse_requests(at=now)

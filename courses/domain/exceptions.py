@@ -171,8 +171,8 @@ def _decide(
 def enrol_late(*, run: CourseRun, employee: Employee, by, at: dt.datetime, reason: str) -> Enrolment:
     """This function will give one person the duty of an open run after all, whom the rule for joiners left for next month.
 
-    Due when everybody's is. Raises ReasonMissing, or NotPossibleNow when the run takes no more work, the person does not
-    work here, has no unit, or has the duty already.
+    Due when everybody's is; who took the course by choice owes it from now on. Raises ReasonMissing, or NotPossibleNow
+    when the run takes no more work, the person does not work here, has no unit, or has the duty already.
     """
     text = _reason(reason)
     with transaction.atomic():
@@ -182,25 +182,28 @@ def enrol_late(*, run: CourseRun, employee: Employee, by, at: dt.datetime, reaso
             raise NotPossibleNow
         if employee.state != Employee.State.ACTIVE or employee.unit is None:
             raise NotPossibleNow
-        enrolment, created = Enrolment.objects.get_or_create(
+        values = {"reason": _Reason.JOINED, "reason_text": text, "decided_by": by, "changed_at": at}
+        enrolment, created = Enrolment.objects.select_related("unit", "run").get_or_create(
             run=run,
             employee=employee,
             defaults={
+                **values,
                 "course_version": run.course_version,
-                "reason": _Reason.JOINED,
-                "reason_text": text,
-                "decided_by": by,
                 "due_at": run.due_at,
                 "unit": employee.unit,
                 "unit_set": employee.unit,
                 "position_set_id": employee.position_id,
                 "assigned_at": at,
-                "changed_at": at,
             },
         )
-        if not created:
-            raise NotPossibleNow
-        tallies.move(enrolment=enrolment, before=None)
+        if created:
+            tallies.move(enrolment=enrolment, before=None)
+        else:  # who took it by choice owes it from now on, as far as it is done
+            chosen = Enrolment.objects.filter(pk=enrolment.pk, voluntary=True).exclude(state=_State.WITHDRAWN)
+            if not chosen.update(voluntary=False, **values):
+                raise NotPossibleNow
+            enrolment.refresh_from_db()
+            tallies.recount(run=run)
         record_event(
             chain="completions",
             action="enrolled",

@@ -908,6 +908,11 @@ def _joiners(*, run: CourseRun, at: dt.datetime) -> tuple[QuerySet[Employee], Qu
     return new.exclude(_starts_too_late(run)), new.filter(_starts_too_late(run))
 
 
+def waiting_for_next_month(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
+    """This function will return those of the waiting whom catching up would leave for next month."""
+    return _joiners(run=run, at=at)[1]
+
+
 def _enrol_joiners(*, run: CourseRun, at: dt.datetime) -> tuple[int, int]:
     joiners, waiting = _joiners(run=run, at=at)
     number = waiting.count()

@@ -91,11 +91,11 @@ RULES = {
 }
 
 # The rows of the table that change something. T and U reach people who left for reads only (TRUST 2.3, R10); taking
-# somebody back is about a person who left by its nature.
+# somebody back is about a person who left by its nature, and so is a duty that a leaver left behind (PM-M05).
 WRITES = {"PM-P05", "PM-P06", "PM-P07", "PM-P08", "PM-P09", "PM-P10", "PM-P12", "PM-T02", "PM-T03", "PM-T04"}
 WRITES |= {"PM-M02", "PM-M03", "PM-M05"}
 WRITES |= {"PM-T06", "PM-T07", "PM-Q03", "PM-Q05", "PM-Q14", "PM-K02", "PM-K03", "PM-I02"}
-WRITES_TO_LEAVERS = {"PM-P08", "PM-I02"}
+WRITES_TO_LEAVERS = {"PM-P08", "PM-I02", "PM-M05"}
 
 _GRANTS = {
     RoleGrant.Role.HR: "HRU",
