@@ -195,6 +195,14 @@ def publish(request, month: Month, unit: OrgUnit):
         composing.publish(bulletin=_bulletin_or_404(month, unit), by=request.user, at=timezone.now())
     except composing.PageLocked:
         _say_locked(request)
+    except composing.FiguresLeftOut:
+        messages.error(
+            request,
+            _(
+                "An author took a part with figures out of the draft. “Bring the draft up to date” below puts it back; then"
+                " publish."
+            ),
+        )
     else:
         messages.success(
             request, _("The bulletin is published. Everybody who signs in can read it."), extra_tags=_undo(month, unit)

@@ -4,6 +4,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.shortcuts import render
 from wagtail import hooks
 
+from bulletins.domain.queries import newest_bulletin
 from courses.models import CoursePage
 from people.domain.access import actor_of, require
 from portal.dashboards import latest_news
@@ -29,6 +30,8 @@ def _home(request, page: HomePage):
     if request.user.is_authenticated:
         language = page.locale.language_code
         courses = CoursePage.objects.live().filter(locale=page.locale).select_related("picture").order_by("path")
+        bulletin = newest_bulletin(language)
+        context["bulletin"] = (bulletin, bulletin.get_url(request)) if bulletin else None
         context["news"] = [(one, one.get_url(request)) for one in latest_news(language, 4)]
         context["courses"] = [
             (one, one.get_url(request)) for one in courses.prefetch_related("picture__renditions")[:6]

@@ -45,6 +45,10 @@ class ChangedMeanwhile(Exception):
     """Somebody else saved the bulletin since it was looked at."""
 
 
+class FiguresLeftOut(Exception):
+    """An author's draft lacks a part with figures. Composing again puts it back."""
+
+
 class NotPublished(Exception):
     """The bulletin is not published, so it cannot be taken back."""
 
@@ -82,7 +86,8 @@ def compose(*, month: Month, unit: OrgUnit, level: str, by, at: dt.datetime, pub
     Figures are read from the close and frozen as an edition (the same figures are the same edition); a page in Chinese
     and one in English, translations of each other, get a draft that points at it. With ``publish`` both go live at
     once. A second call makes nothing twice: it changes the draft where the figures differ (another level, or an earlier
-    month closed since), keeps what people wrote and renews the headline only if nobody rewrote it. Raises
+    month closed since), keeps what people wrote, renews the headline only if nobody rewrote it, and puts back a part with figures that an
+    author took out. Raises
     MonthNotClosed, NothingOwed, NoSuchLevel, PageLocked, HouseNotSetUp.
     """
     with transaction.atomic():
@@ -152,16 +157,25 @@ def _draft(bulletin: Bulletin, edition: Edition, code: str, by) -> BulletinPage:
         page.save_revision(user=by)
         return page
     draft = page.get_latest_revision_as_object()
-    if draft.edition_id == edition.pk:
+    left_out = _left_out(draft)
+    if draft.edition_id == edition.pk and not left_out:
         return page
     if page.locked:
         raise PageLocked(page.title)
     old = draft.edition
     if text_of(draft, HEADLINE) == words.headline(old.figures):
         _set_text(draft, HEADLINE, words.headline(edition.figures))
+    for name in left_out:
+        draft.body.append((name, None))
     draft.edition = edition
     draft.save_revision(user=by)
     return page
+
+
+def _left_out(draft: BulletinPage) -> list[str]:
+    """The parts with figures that a draft lacks: the content admin saves incomplete drafts."""
+    there = {block.block_type for block in draft.body}
+    return [name for name in FIGURES if name not in there]
 
 
 def _title(bulletin: Bulletin) -> str:
@@ -190,7 +204,7 @@ def _index(code: str) -> BulletinIndexPage:
 
 # --- publishing -----------------------------------------------------------------------------------------------------
 def publish(*, bulletin: Bulletin, by, at: dt.datetime) -> dict[str, BulletinPage]:
-    """This function will publish the newest draft of a bulletin in every language. Raises PageLocked."""
+    """This function will publish the newest draft of a bulletin in every language. Raises PageLocked, FiguresLeftOut."""
     with transaction.atomic():
         pages = pages_of(bulletin)
         _go_live(pages.values(), by, at)
@@ -211,6 +225,8 @@ def _go_live(pages, by, at: dt.datetime) -> None:
             raise PageLocked(page.title)
         BulletinPage.objects.filter(pk=page.pk, first_published_at=None).update(first_published_at=at)
         newest = BulletinPage.objects.get(pk=page.pk).get_latest_revision()
+        if left_out := _left_out(newest.as_object()):
+            raise FiguresLeftOut(page.title, left_out)
         newest.publish(user=by, skip_permission_checks=True)
         page.refresh_from_db()
 
