@@ -1,6 +1,6 @@
 from django.urls import path, register_converter
 
-from courses.views import audiences, catch_up, completion, decisions, learning, months, people_lists, requests
+from courses.views import audiences, catch_up, choice, completion, decisions, learning, months, people_lists, requests
 
 
 class ExportKind:
@@ -20,6 +20,8 @@ register_converter(ExportKind, "export_kind")
 app_name = "courses"
 urlpatterns = [
     path("learn/<int:enrolment_id>/", learning.overview, name="overview"),
+    path("learn/take/<int:course_id>/", choice.take, name="take"),
+    path("learn/<int:enrolment_id>/give-up/", choice.give_up, name="give_up"),
     path("learn/<int:enrolment_id>/<int:step_id>/", learning.lesson, name="lesson"),
     path("learn/<int:enrolment_id>/<int:step_id>/visit/", learning.visit, name="visit"),
     path("hr/months/", months.months, name="months"),

@@ -10,7 +10,7 @@ from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from wagtail.models import Page
 
 from assessments.domain.queries import visible_attempts
@@ -50,13 +50,14 @@ def latest_news(language: str, number: int) -> QuerySet[NewsPage]:
 
 # --- a team ---------------------------------------------------------------------------------------------------------
 DIRECT, ALL = "direct", "all"
-NEEDED, DONE, EXCUSED = "needed", "done", "excused"
+NEEDED, DONE, EXCUSED, CHOSEN = "needed", "done", "excused", "chosen"
 
 _UNFINISHED = Q(state__in=[_State.ASSIGNED, _State.IN_PROGRESS])
 _SHOWN = {
     NEEDED: _UNFINISHED,
     DONE: Q(state=_State.COMPLETED),
     EXCUSED: Q(state__in=[_State.EXEMPT, _State.WITHDRAWN]),
+    CHOSEN: ~Q(state=_State.WITHDRAWN),
 }
 
 
@@ -83,7 +84,7 @@ class Team:
 
 def team_figures(people: QuerySet[Employee], month: Month) -> Team:
     """The figures of a team. Six queries."""
-    missing = month_enrolments(people=people, month=month).filter(_UNFINISHED).order_by()
+    missing = month_enrolments(people=people, month=month).filter(_UNFINISHED, voluntary=False).order_by()
     return Team(
         now=people_figures(people=people, month=month),
         before=people_figures(people=people, month=month.previous),
@@ -92,12 +93,15 @@ def team_figures(people: QuerySet[Employee], month: Month) -> Team:
 
 
 def team_duties(people: QuerySet[Employee], month: Month, shown: str, at: dt.datetime) -> QuerySet[Enrolment]:
-    """The duties of a team, sorted by what is needed: overdue first, then the least far; done ones by the newest."""
-    found = month_enrolments(people=people, month=month).filter(_SHOWN[shown])
+    """The duties of a team, sorted by what is needed: overdue first, then the least far; done ones by the newest.
+
+    What was taken by choice is a list of its own.
+    """
+    found = month_enrolments(people=people, month=month).filter(_SHOWN[shown], voluntary=shown == CHOSEN)
     found = found.exclude(run__state=CourseRun.State.PLANNED).select_related("certificate", "employee__unit")
     if shown == DONE:
         return found.order_by("-completed_at", "pk")
-    if shown == EXCUSED:
+    if shown in (EXCUSED, CHOSEN):
         return found.order_by("employee__employee_no", "pk")
     overdue = Case(When(due_at__lt=at, then=Value(0)), default=Value(1), output_field=IntegerField())
     return found.annotate(urgency=overdue).order_by("urgency", "due_at", "steps_done", "employee__employee_no", "pk")
@@ -283,7 +287,11 @@ def _years(cells: list) -> list[tuple[int, list]]:
     for cell in cells:
         years.setdefault(cell.month.year, [None] * 12)[cell.month.month - 1] = cell
     found = sorted(years.items(), reverse=True)
-    return [(year, row) for year, row in found if any(cell and (cell.assigned or cell.exempt) for cell in row)]
+    return [
+        (year, row)
+        for year, row in found
+        if any(cell and (cell.assigned or cell.exempt or cell.by_choice) for cell in row)
+    ]
 
 
 def _timeline(employee: Employee, record: Record) -> list[dict]:
@@ -316,6 +324,10 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
             continue
         enrolment, attempt = duty.enrolment, passing.get(duty.enrolment.pk)
         words = [enrolment.run.month.label, _("in time") if enrolment.on_time else _("late, but done")]
+        if enrolment.voluntary:
+            words[1] = pgettext("how a course was taken", "by choice")
+        if duty.tested_out:
+            words.append(_("tested out"))
         if attempt:
             words.append(_("quiz %(percent)s") % {"percent": _percent(attempt.percent)})
             told.add(attempt.pk)
@@ -327,7 +339,7 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
                 "at": enrolment.completed_at,
                 "title": _("Completed “%(course)s”") % {"course": duty.course.title},
                 "text": " · ".join(words),
-                "kind": "done" if enrolment.on_time else "late",
+                "kind": "done" if enrolment.on_time or enrolment.voluntary else "late",
                 "url": _address("certificates:detail", enrolment.certificate_id)
                 if enrolment.certificate and record.certificates is not None
                 else "",

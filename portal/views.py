@@ -122,7 +122,7 @@ def my_team(request):
     people = dashboards.team_of(actor, level)
     team = dashboards.team_figures(people, month)
     shown = request.GET.get("show")
-    if shown not in (dashboards.NEEDED, dashboards.DONE, dashboards.EXCUSED):
+    if shown not in (dashboards.NEEDED, dashboards.DONE, dashboards.EXCUSED, dashboards.CHOSEN):
         shown = dashboards.NEEDED if team.now.open or not team.now.completed else dashboards.DONE
     page = Paginator(dashboards.team_duties(people, month, shown, at), PAGE).get_page(request.GET.get("page"))
     rows = dashboards.team_rows(page.object_list, at)
@@ -133,6 +133,8 @@ def my_team(request):
     }
     wide = level if level == dashboards.ALL else ""
     context = {
+    if team.now.voluntary:
+        counts[dashboards.CHOSEN] = (_("By choice"), team.now.voluntary)
         "month": month,
         "at": at,
         "level": level,

@@ -280,8 +280,8 @@ def preview_run(
 
 def people_to_enrol(*, course: Course, month: Month, lines: Iterable[PlanLine], on: dt.date) -> QuerySet[Employee]:
     """This function will return whom these lines select who has no place in the course's run yet."""
-    has_it = Enrolment.objects.filter(run__course=course, run__month=month, employee=OuterRef("pk"))
-    return planned_people(lines=lines, on=on).exclude(Exists(has_it))
+    duties = Enrolment.objects.filter(run__course=course, run__month=month).exclude(_by_choice())
+    return planned_people(lines=lines, on=on).exclude(Exists(duties.filter(employee=OuterRef("pk"))))
 
 
 @dataclass(frozen=True)

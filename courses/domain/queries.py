@@ -63,6 +63,9 @@ class Figures:
     def permille(self) -> int | None:
         return self.completed * 1000 // self.assigned if self.assigned else None
 
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(**{column: getattr(self, column) + getattr(other, column) for column in COLUMNS})
+
     def __sub__(self, other: Figures) -> Figures:
         return Figures(**{column: getattr(self, column) - getattr(other, column) for column in COLUMNS})
 

@@ -3,6 +3,7 @@
 from urllib.parse import urlencode
 
 from django import template
+from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
@@ -15,6 +16,8 @@ register = template.Library()
 def state_chip(enrolment: Enrolment, at) -> dict[str, str]:
     """``{% with state=enrolment|state_chip:at %}``: the kind and the words of the chip that says how a duty stands."""
     state = Enrolment.State
+    if enrolment.voluntary:
+        return _chip_by_choice(enrolment)
     if enrolment.state == state.COMPLETED:
         if enrolment.on_time:
             return {"kind": "done", "label": _("Done in time")}
@@ -28,6 +31,16 @@ def state_chip(enrolment: Enrolment, at) -> dict[str, str]:
     if enrolment.state == state.IN_PROGRESS:
         return {"kind": "progress", "label": pgettext("learning", "In progress")}
     return {"kind": "assigned", "label": _("Assigned")}
+
+
+def _chip_by_choice(enrolment: Enrolment) -> dict[str, str]:
+    """What was taken by choice is never late."""
+    state = Enrolment.State
+    return {
+        state.COMPLETED: {"kind": "done", "label": _("Done by choice")},
+        state.IN_PROGRESS: {"kind": "progress", "label": _("In progress by choice")},
+        state.WITHDRAWN: {"kind": "exempt", "label": _("Given up")},
+    }.get(enrolment.state, {"kind": "assigned", "label": _("Taken by choice")})
 
 
 @register.filter
@@ -47,3 +60,9 @@ def as_query(parameters: dict, after: int | None = None) -> str:
 def begun(figures) -> int:
     """How many have begun and are not done."""
     return figures.started - figures.completed
+
+
+@register.filter
+def month_names(months, between: str) -> str:
+    """``{{ months|month_names:comma }}``: the names of months of a year that is known, with something between."""
+    return between.join(formats.date_format(month.first_day, "F") for month in months)

@@ -51,6 +51,7 @@ STATE_LABELS = {
     ListState.LATE: gettext_lazy("Done late"),
     ListState.EXEMPT: gettext_lazy("Exempt"),
     ListState.WITHDRAWN: gettext_lazy("Withdrawn"),
+    ListState.CHOICE: gettext_lazy("By choice"),
 }
 
 
@@ -329,13 +330,14 @@ def completion_export(request, month: str, kind: str, unit_id: int | None = None
             _("Reason"),
         ],
         rows=rows,
-        widths=[10, 12, 28, 40, 14, 16, 18, 14, 18, 18, 10, 30],
+        widths=[10, 12, 28, 40, 14, 16, 18, 14, 18, 18, 10, 30, 10],
         notes=[
             _("Completion of %(month)s, %(scope)s") % {"month": names.month.label, "scope": scope},
             _("As of %(at)s, by %(user)s")
             % {"at": timezone.localtime(names.at).strftime("%Y-%m-%d %H:%M"), "user": request.user},
             *(f"{name}: {value}" for name, value in names.parameters.items()),
         ],
+            _("By choice"),
     )
 
 
@@ -365,3 +367,4 @@ def _export_row(enrolment: Enrolment, at, paths: dict[int, str]) -> list:
         enrolment.steps_done,
         enrolment.reason_text or (enrolment.get_reason_display() if enrolment.reason != "plan" else ""),
     ]
+        _("yes") if enrolment.voluntary else "",

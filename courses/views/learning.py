@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -11,7 +13,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from courses.domain import progress
+from courses.domain import choice, progress
 from courses.domain.access import own_enrolment_or_404
 from courses.domain.publishing import course_pages, step_page
 from courses.domain.queries import StepLine, step_lines
@@ -68,6 +70,8 @@ def _steps_for_list(enrolment: Enrolment, lines: list[StepLine], *, readable: bo
         note = _("about %(minutes)d min") % {"minutes": line.step.minutes}
         if not line.required:
             note = _("%(note)s · not required") % {"note": note}
+        if line.how == StepCompletion.How.TESTED_OUT:
+            note = _("%(note)s · tested out") % {"note": note}
         steps.append(
             {
                 "label": line.step.title,
@@ -84,6 +88,9 @@ def _overview_context(enrolment: Enrolment, lines: list[StepLine], at) -> dict:
     course = enrolment.run.course
     required = [line for line in lines if line.required]
     left = [line for line in required if line.done_at is None]
+    testing = None
+    if situation == "open" and course.test_out:
+        testing = progress.testing_out(enrolment=enrolment, required=[line.step for line in required])
     resume = next((line for line in lines if line.step.pk == enrolment.last_step_id and line.done_at is None), None)
     return {
         "enrolment": enrolment,
@@ -97,6 +104,13 @@ def _overview_context(enrolment: Enrolment, lines: list[StepLine], at) -> dict:
         "minutes_left": sum(line.step.minutes for line in left),
         "is_overdue": enrolment.is_overdue(at),
         "next_step": (resume or _next_line(lines)) if situation == "open" else None,
+        "testing": testing,
+        "test_url": step_url(enrolment, testing.left[0]) if testing and testing.is_open else "",
+        "proof": choice.proof_of(enrolment=enrolment, on=timezone.localdate(at)) if situation == "open" else None,
+        "tested_out": any(line.how == StepCompletion.How.TESTED_OUT for line in lines),
+        "may_take": enrolment.voluntary
+        and situation in {"excused", "closed"}
+        and choice.offer_of(employee=enrolment.employee, course=course, at=at).may_take,
     }
 
 
@@ -127,9 +141,7 @@ def lesson(request, enrolment_id: int, step_id: int):
     situation = _situation(enrolment, at)
     if situation == "early":
         return HttpResponseRedirect(reverse("courses:overview", args=[enrolment.pk]))
-    lines = [
-        StepLine(one.step, one.number, one.required, one.done_at, is_current=one.step.pk == step_id) for one in lines
-    ]
+    lines = [replace(one, is_current=one.step.pk == step_id) for one in lines]
     line = _step_or_404(lines, step_id)
     language = get_language()
     page = step_page(step=line.step, language=language)

@@ -65,12 +65,16 @@ def months(request):
     runs = list(CourseRun.objects.exclude(state=CourseRun.State.PLANNED).select_related("course"))
     figures = run_figures(runs=runs, units=hr_units(actor))
     by_month: dict[Month, list[CourseRun]] = {}
+    by_choice: dict[Month, Figures] = {}
     for run in runs:
-        if figures.get(run.pk):
+        one = figures.get(run.pk, Figures())
+        if one.owes:
             by_month.setdefault(run.month, []).append(run)
+        if one.voluntary:  # beside what the month owes, also where nobody owes the course
+            by_choice[run.month] = by_choice.get(run.month, Figures()) + one
     current = this_month()
     rows = []
-    for month in sorted(planned.keys() | by_month.keys() | {current}, reverse=True):
+    for month in sorted(planned.keys() | by_month.keys() | by_choice.keys() | {current}, reverse=True):
         total = [figures.get(run.pk, Figures()) for run in by_month.get(month, [])]
         rows.append(
             {
@@ -81,6 +85,7 @@ def months(request):
                 "closed": sum(1 for run in by_month.get(month, []) if run.state == CourseRun.State.CLOSED),
                 "assigned": sum(one.assigned for one in total),
                 "completed": sum(one.completed for one in total),
+                "by_choice": by_choice.get(month),
                 "is_current": month == current,
             }
         )
@@ -121,6 +126,7 @@ def month(request, month: str):
                 "lines": course_lines,
                 "times": run or CourseRun(course=course, month=wanted, **opening.default_times(wanted)),
                 "figures": figures.get(run.pk) if run else None,
+                "only_by_choice": not course_lines and run is not None and not figures[run.pk].owes,
                 "preview": opening.preview_run(course=course, month=wanted, run=run, lines=to_open, on=on)
                 if to_open and not closed
                 else None,
@@ -128,6 +134,7 @@ def month(request, month: str):
                 "problem": _problem(course) if to_open else "",
             }
         )
+    rows.sort(key=lambda row: row["only_by_choice"])
     job = (
         Job.objects.filter(
             kind="courses.open_month",
