@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from bulletins.domain.queries import newest_bulletin
 from certificates.domain.queries import certificates_of
 from core.periods import Month
 from courses.domain.queries import my_month as month_of_person
@@ -90,6 +91,7 @@ def my_month(request):
     month, at = _month(request), timezone.now()
     context = {"month": month, "at": at, "is_now": month == Month.of(timezone.localdate()), **_switch(month)}
     context["news"] = dashboards.latest_news(translation.get_language(), 3)
+    context["bulletin"] = newest_bulletin(translation.get_language())
     if actor.employee is None:
         return render(request, "portal/my_month.html", context | {"employee": None})
     mine = month_of_person(actor.employee, month, at)

@@ -155,11 +155,11 @@ def test_my_month_takes_the_same_queries_for_one_duty_and_for_many(house, as_, d
     client = as_(house["first"])
     make_enrolment(house["first"], make_run())
     client.get(reverse("portal:my_month"))
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         client.get(reverse("portal:my_month"))
     for month in ("2026-11", "2026-11", "2026-10", "2026-10"):
         make_enrolment(house["first"], make_run(month=month))
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         client.get(reverse("portal:my_month"))
 
 
