@@ -263,6 +263,10 @@ class Forecast:
         return self.low is not None
 
     @property
+    def spread(self) -> int:
+        return (self.high or 0) - (self.low or 0)
+
+    @property
     def is_final(self) -> bool:
         return not self.open
 
