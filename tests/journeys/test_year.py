@@ -1,0 +1,130 @@
+"""A year of months through the domain functions gives, month by month, what an independent recount gives.
+
+HISTORIES=5000 tells more histories than the sixty of an ordinary run.
+"""
+
+import datetime as dt
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from core.periods import Month
+from tests.journeys.year import DAY, Company, moment
+
+HISTORIES = int(os.environ.get("HISTORIES", "60"))
+FIRST = Month(2026, 1)
+
+DECISIONS = ("exempt", "withdraw", "reinstate", "extend", "past")
+ACTIONS = st.one_of(
+    st.tuples(st.just("hire"), st.integers(0, 5), st.integers(0, 12)),  # branch, entered so many days later
+    st.tuples(st.just("quit"), st.integers(0, 9), st.integers(-8, 8)),
+    st.tuples(st.just("move"), st.integers(0, 9), st.integers(0, 5), st.integers(0, 12)),
+    st.tuples(st.just("away"), st.integers(0, 9), st.integers(-40, 5), st.integers(0, 75)),
+    st.tuples(st.just("back"), st.integers(0, 9)),
+    st.tuples(st.just("study"), st.integers(0, 9), st.integers(0, 2), st.booleans()),
+    st.tuples(st.just("study"), st.integers(0, 9), st.integers(0, 1), st.just(True)),
+    st.tuples(st.just("decide"), st.integers(0, 9), st.integers(0, 2), st.sampled_from(DECISIONS), st.integers(0, 20)),
+    st.tuples(st.just("branch"), st.integers(0, 5), st.integers(0, 1)),
+)
+HISTORY = st.lists(st.tuples(st.integers(0, 119), ACTIONS), min_size=1, max_size=25)
+
+
+def live(company: Company, history: list, months: list[Month]) -> None:
+    """Let the days pass; each day's happenings are followed by the evening's work and a comparison of every figure."""
+    by_day: dict[dt.date, list] = {}
+    for offset, action in history:
+        by_day.setdefault(months[0].first_day + offset * DAY, []).append(action)
+    due = {month.last_day for month in months}
+    last = months[-1].next.last_day + DAY
+    day = months[0].first_day
+    while day <= last:
+        opened = day in {month.first_day for month in months}
+        if opened:
+            company.open_month(Month.of(day))
+        for number, action in enumerate(by_day.get(day, [])):
+            act(company, action, day, moment(day, 9, number), months)
+        if opened or day in by_day or day in due or day - DAY in due or day == day.replace(day=1):
+            company.evening(day)
+            company.check()
+        day += DAY
+
+
+def act(company: Company, action: tuple, day: dt.date, at: dt.datetime, months: list[Month]) -> None:
+    kind, *rest = action
+    numbers = list(company.oracle.people)
+    this = Month.of(day)
+    match kind:
+        case "hire":
+            branch, late = rest
+            number = f"N{len(numbers):04d}"
+            company.hire(number, unit=company.branches[branch % len(company.branches)], on=day - late * DAY)
+        case "branch":
+            branch, province = rest
+            company.move_branch(company.branches[branch % len(company.branches)], under=f"P{province}", at=at)
+        case "quit":
+            company.quit(numbers[rest[0] % len(numbers)], on=day + rest[1] * DAY, at=at)
+        case "move":
+            unit = company.branches[rest[1] % len(company.branches)]
+            company.move(numbers[rest[0] % len(numbers)], unit=unit, on=day - rest[2] * DAY, at=at)
+        case "away":
+            first = day + rest[1] * DAY
+            company.go_away(numbers[rest[0] % len(numbers)], first=first, last=first + rest[2] * DAY, at=at)
+        case "back":
+            company.come_back(numbers[rest[0] % len(numbers)], at=at)
+        case "study":
+            company.study(numbers[rest[0] % len(numbers)], this.plus(-rest[1]), whole=rest[2], at=at)
+        case "decide":
+            company.decide(numbers[rest[0] % len(numbers)], this.plus(-rest[1]), rest[2], days=rest[3], at=at)
+
+
+class TestHistories(TestCase):
+    @settings(
+        max_examples=HISTORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=HISTORIES == 60
+    )
+    @given(history=HISTORY)
+    def test_any_history_of_three_months_counts_as_the_oracle_does(self, history):
+        months = [FIRST, FIRST.next, FIRST.next.next]
+        company = Company(branches=2, months=months, steps=2)
+        for number in range(4):
+            company.hire(f"N{number:04d}", unit=company.branches[number % 4], on=dt.date(2025, 6, 1))
+        live(company, history, months)
+
+
+@pytest.mark.django_db
+def test_t_00_a_year_of_four_hundred_people_counts_as_the_oracle_does():
+    rng = random.Random(2026)
+    months = [FIRST.plus(number) for number in range(12)]
+    company = Company(branches=10, months=months, steps=1)
+    for number in range(400):
+        company.hire(f"N{number:04d}", unit=rng.choice(company.branches), on=dt.date(2025, 1, 1))
+    history = []
+    for place, month in enumerate(months):
+        first = (month.first_day - FIRST.first_day).days
+        history += [(first + rng.randrange(28), ("hire", rng.randrange(20), rng.randrange(10))) for _one in range(4)]
+        history += [
+            (first + rng.randrange(28), ("quit", rng.randrange(400), rng.randrange(-5, 5))) for _one in range(3)
+        ]
+        history += [
+            (first + rng.randrange(28), ("move", rng.randrange(400), rng.randrange(20), rng.randrange(8)))
+            for _one in range(4)
+        ]
+        history += [
+            (first + rng.randrange(28), ("away", rng.randrange(400), rng.randrange(-30, 3), rng.randrange(5, 70)))
+            for _one in range(6)
+        ]
+        history += [
+            (first + rng.randrange(28), ("decide", rng.randrange(400), 0, rng.choice(DECISIONS), rng.randrange(10)))
+            for _one in range(6)
+        ]
+        late_days = [rng.randrange(28) if rng.random() < 0.93 else rng.randrange(31, 50) for _one in range(400)]
+        history += [
+            (first + day, ("study", person, 0 if day < 28 else 1, True))
+            for person, day in enumerate(late_days)
+            if rng.random() < 0.97
+        ]
+        assert place < 12
+    live(company, [(offset, action) for offset, action in history if offset < 365 + 60], months)
