@@ -265,6 +265,10 @@ def deliver_due(
     the mail server of the settings. Call it outside a transaction: what was sent must be written at once.
     """
     done = Delivered()
+
+    def now() -> dt.datetime:
+        return max(at, clock())  # never before the moment for which this is done
+
     for channel in _Channel:
         rows = list(
             Message.objects.filter(
@@ -277,9 +281,9 @@ def deliver_due(
         if channel == _Channel.PAGE:
             _tell_pages(rows, at, done)
         elif channel == _Channel.MAIL:
-            _send_mails(rows, done, clock, connection)
+            _send_mails(rows, done, now, connection)
         else:
-            _post_chats(rows, done, clock)
+            _post_chats(rows, done, now)
     return done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from dataclasses import asdict
 
 from django.db import transaction
 from django.urls import reverse
@@ -11,9 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from core.jobs import JobKind, JobProblem, every, every_night, job_kind
-from core.models import Event
+from core.models import Event, Job
 from core.periods import Month
-from courses.domain import catching_up, matters, opening, reconciling, requests, tallies
+from courses.domain import catching_up, matters, opening, reconciling, reminders, requests, tallies
 from courses.domain.access import hr_units
 from courses.models import Course, CourseRun
 from people.domain.access import Actor
@@ -105,6 +106,28 @@ def reconcile_tallies_at_night(now: dt.datetime) -> dict:
     if report.is_clean:
         log.info("every completion count is right")
     return report.result
+
+
+@every(dt.timedelta(minutes=1))
+def send_reminders_by_the_clock(now: dt.datetime) -> None:
+    """Once a day, when the general ladder says so, tell the day's reminders (as the command send_reminders does).
+
+    A worker that was away at that time makes up for it, but not in the quiet hours: then it is left for tomorrow.
+    """
+    ladder = reminders.general_ladder()
+    if ladder is None or timezone.localtime(now).time() < ladder.send_at:
+        return
+    quiet = reminders.quiet_hours(ladder)
+    if quiet and quiet.until(now) > now:
+        return
+    last, today = Job.objects.filter(kind=reminders.SENT_KIND, requested_by=None), timezone.localdate(now)
+    if (done_at := last.values_list("finished_at", flat=True).first()) and timezone.localdate(done_at) == today:
+        return
+    report = reminders.send_reminders(on=today, at=now)
+    values = {"state": Job.State.DONE, "result": asdict(report), "finished_at": now}
+    if not last.update(**values):
+        Job.objects.create(kind=reminders.SENT_KIND, created_at=now, **values)
+    log.info("%s people were reminded", report.people)
 
 
 @every_night("courses.find_matters")

@@ -1,0 +1,853 @@
+"""The ladder that chases open duties to 100 %: who is told what today, one digest a person a day, nudges by hand.
+
+The work of a day is done in two movements, and may be done as often as anybody likes:
+
+1. ``find_due`` looks for each open duty at the newest step of its ladder that its due day has reached, and writes a row
+   that says who is to be told. It is one INSERT .. SELECT for each step and due day, whatever the size of the company.
+2. ``tell`` bundles the rows of each person into one digest and puts it in the queue (core.messaging).
+
+Nobody is reminded of what is done, exempt, withdrawn, taken by choice or no longer accepted. Whoever is on leave today
+is left in peace and hears of it on the first day back, if it is still open. When nothing ran for some days, only the
+newest step is told and not all that were missed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, transaction
+from django.db.models import CharField, Count, DateField, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value
+from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
+
+from core import messaging
+from core.events import record_event
+from core.messaging import Quiet, message_kind, queue
+from core.models import Message
+from courses.domain.queries import Figures
+from courses.domain.reminder_words import Open, Words, chat_words, digest_words, nudge_words
+from courses.models import (
+    CourseRun,
+    Enrolment,
+    GroupChat,
+    Ladder,
+    LadderStep,
+    Nudge,
+    PlanLine,
+    Programme,
+    ReminderDue,
+    RunStep,
+    Tally,
+)
+from people.domain.access import Actor, visible_employees, visible_units
+from people.models import Employee, Leave
+
+_State, _To = Enrolment.State, LadderStep.To
+_UNFINISHED = (_State.ASSIGNED, _State.IN_PROGRESS)
+
+BATCH = 500  # digests written in one transaction,
+MOST_ROWS = 20_000  # or so many duties told in them
+CHAT_CATCH_UP = 3  # days after which a missed figure is no news any more
+NUDGES_A_WEEK = 3
+MOST_NUDGED = 500  # people nudged by one tap; larger groups are what the ladder is for
+SENT_KIND = "courses.send_reminders"
+
+USUAL_STEPS = (
+    (-7, _To.EMPLOYEE),
+    (-3, _To.EMPLOYEE),
+    (0, _To.EMPLOYEE),
+    (1, _To.EMPLOYEE),
+    (1, _To.MANAGER),
+    (3, _To.MANAGER),
+    (7, _To.UPPER),
+    (-3, _To.GROUP_CHAT),
+    (0, _To.GROUP_CHAT),
+)
+
+
+class StepTwice(Exception):
+    """Two rows of the ladder tell the same person on the same day."""
+
+
+class InQuietHours(Exception):
+    """The digest would go out in the hours in which nobody is disturbed."""
+
+
+class TooManyAtOnce(Exception):
+    """More people than one tap may nudge; the number is ``people``."""
+
+    def __init__(self, people: int):
+        super().__init__(str(people))
+        self.people = people
+
+
+# --- the ladder -------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class StepValues:
+    """A row of a ladder as somebody wants it."""
+
+    days: int
+    to: str
+    by_mail: bool = True
+
+
+def general_ladder() -> Ladder | None:
+    """This function will return the rule for every programme, or None in a house that has none yet."""
+    return Ladder.objects.filter(programme=None).order_by("-active", "-pk").first()
+
+
+def set_up_ladder() -> Ladder:
+    """This function will make the general ladder with the usual steps where there is none; safe to call again."""
+    ladder = general_ladder()
+    if ladder is None:
+        with transaction.atomic():
+            ladder = Ladder.objects.create()
+            LadderStep.objects.bulk_create(LadderStep(ladder=ladder, days=days, to=to) for days, to in USUAL_STEPS)
+            ladder.refresh_from_db()  # the hours of the model are written as text
+    return ladder
+
+
+def quiet_hours(ladder: Ladder | None) -> Quiet | None:
+    """This function will return the quiet hours of a ladder."""
+    return Quiet(ladder.quiet_from, ladder.quiet_until) if ladder else None
+
+
+def save_ladder(
+    *,
+    ladder: Ladder,
+    steps: Sequence[StepValues],
+    active: bool,
+    send_at: dt.time,
+    quiet_from: dt.time,
+    quiet_until: dt.time,
+    by,
+    at: dt.datetime,
+) -> Ladder:
+    """This function will give a ladder these steps and hours. A step that stays keeps its row.
+
+    One event on the chain ``reminders``. Raises StepTwice or InQuietHours.
+    """
+    wanted = {(step.days, step.to): step for step in steps}
+    if len(wanted) != len(steps):
+        raise StepTwice
+    if _is_quiet(Quiet(quiet_from, quiet_until), send_at, at):
+        raise InQuietHours
+    with transaction.atomic():
+        before = _told(ladder) if ladder.pk else None
+        ladder.active, ladder.send_at = active, send_at
+        ladder.quiet_from, ladder.quiet_until = quiet_from, quiet_until
+        ladder.save()
+        there = {(step.days, step.to): step for step in ladder.steps.all()}
+        LadderStep.objects.filter(pk__in=[row.pk for key, row in there.items() if key not in wanted]).delete()
+        for key, step in wanted.items():
+            LadderStep.objects.update_or_create(
+                ladder=ladder, days=key[0], to=key[1], defaults={"by_mail": step.by_mail}
+            )
+        after = _told(ladder)
+        if before != after:
+            record_event(
+                chain="reminders",
+                action="ladder changed" if before else "ladder made",
+                subject=ladder,
+                actor=by,
+                at=at,
+                before=before,
+                after=after,
+            )
+    return ladder
+
+
+def _is_quiet(quiet: Quiet, time: dt.time, at: dt.datetime) -> bool:
+    moment = timezone.make_aware(dt.datetime.combine(timezone.localdate(at), time))
+    return quiet.until(moment) > moment
+
+
+def _told(ladder: Ladder) -> dict:
+    """A ladder as the event says it."""
+    return {
+        "programme": ladder.programme_id,
+        "active": ladder.active,
+        "hours": [f"{time:%H:%M}" for time in (ladder.send_at, ladder.quiet_from, ladder.quiet_until)],
+        "steps": [[step.days, step.to, step.by_mail] for step in LadderStep.objects.filter(ladder=ladder)],
+    }
+
+
+def give_own_ladder(*, programme: Programme, by, at: dt.datetime) -> Ladder:
+    """This function will give a programme steps of its own, to begin with those of the general ladder.
+
+    Its hours are always the general ones: a person gets one digest a day. One event on the chain ``reminders``.
+    """
+    with transaction.atomic():
+        general = set_up_ladder()
+        hours = {name: getattr(general, name) for name in ("send_at", "quiet_from", "quiet_until")}
+        ladder, created = Ladder.objects.get_or_create(programme=programme, defaults=hours)
+        if created:
+            LadderStep.objects.bulk_create(
+                LadderStep(ladder=ladder, days=step.days, to=step.to, by_mail=step.by_mail)
+                for step in general.steps.all()
+            )
+            record_event(chain="reminders", action="ladder made", subject=ladder, actor=by, at=at, after=_told(ladder))
+    return ladder
+
+
+def remove_own_ladder(*, programme: Programme, by, at: dt.datetime) -> bool:
+    """This function will put a programme back under the general ladder; False when it was there already."""
+    with transaction.atomic():
+        ladder = Ladder.objects.filter(programme=programme).first()
+        if ladder is None:
+            return False
+        record_event(chain="reminders", action="ladder removed", subject=ladder, actor=by, at=at, before=_told(ladder))
+        ladder.delete()
+    return True
+
+
+def _open_runs(at: dt.datetime) -> QuerySet[CourseRun]:
+    return CourseRun.objects.filter(state=CourseRun.State.OPEN, opens_at__lte=at, accept_until__gte=at)
+
+
+def _ladders(at: dt.datetime) -> list[tuple[list[LadderStep], list[CourseRun]]]:
+    """The steps of each ladder in force with the open runs it governs. Four queries.
+
+    A run has the ladder of a programme that planned it and has one of its own (the oldest, should there be several),
+    else the general one. A ladder that is not active chases nothing.
+    """
+    ladders = list(Ladder.objects.prefetch_related("steps").order_by("pk"))
+    own = {ladder.programme_id: ladder for ladder in ladders if ladder.programme_id}
+    general = next((ladder for ladder in ladders if not ladder.programme_id and ladder.active), None)
+    runs = list(_open_runs(at).select_related("course").order_by("pk"))
+    planned: dict[tuple, Ladder] = {}
+    if own and runs:
+        lines = PlanLine.objects.filter(programme__in=own.keys(), published_at__isnull=False)
+        for programme_id, course_id, month in lines.order_by("-programme").values_list(
+            "programme_id", "course_id", "month"
+        ):
+            planned[course_id, month] = own[programme_id]
+    governed: dict[int, list[CourseRun]] = defaultdict(list)
+    for run in runs:
+        ladder = planned.get((run.course_id, run.month), general)
+        if ladder is not None and ladder.active:
+            governed[ladder.pk].append(run)
+    return [(list(ladder.steps.all()), governed[ladder.pk]) for ladder in ladders if ladder.pk in governed]
+
+
+def newest_step(steps: Iterable[LadderStep], to: str, days: int) -> LadderStep | None:
+    """This function will return the last step to somebody that was reached so many days from the due day."""
+    reached = [step for step in steps if step.to == to and step.days <= days]
+    return max(reached, key=lambda step: step.days, default=None)
+
+
+# --- who is to be told ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Due:
+    """A step that duties with one due day have reached: the duties, and the path from each to who is to be told."""
+
+    step: LadderStep
+    due_on: dt.date
+    duties: QuerySet[Enrolment]
+    receiver: str
+
+    @property
+    def receiver_id(self) -> F:
+        return F(f"{self.receiver}_id")
+
+
+def _day(day: dt.date) -> tuple[dt.datetime, dt.datetime]:
+    """A day in local time: from its first moment to that of the next."""
+    first = timezone.make_aware(dt.datetime.combine(day, dt.time.min))
+    return first, timezone.make_aware(dt.datetime.combine(day + dt.timedelta(days=1), dt.time.min))
+
+
+def _at_work(path: str, on: dt.date) -> Q:
+    """The person at the end of the path works here on the day and is not away."""
+    away = Leave.objects.filter(employee=OuterRef(f"{path}_id"), starts_on__lte=on, ends_on__gte=on)
+    return _employed(path, on) & Q(~Exists(away))
+
+
+def _employed(path: str, on: dt.date) -> Q:
+    hired = Q(**{f"{path}__hired_on": None}) | Q(**{f"{path}__hired_on__lte": on})
+    stays = Q(**{f"{path}__left_on": None}) | Q(**{f"{path}__left_on__gte": on})
+    return hired & stays & ~Q(**{f"{path}__state": Employee.State.SUSPENDED})
+
+
+_SIGNS_IN = Q(employee__user__is_active=True)
+# Who is told at a step: (the path from the duty, the duties for which it is that person).
+_RECEIVERS: dict[str, list[tuple[str, Q]]] = {
+    # Whoever cannot sign in cannot do it either: the manager hears of it, who can ask HR for an invitation.
+    _To.EMPLOYEE: [("employee", _SIGNS_IN), ("employee__manager", ~_SIGNS_IN)],
+    _To.MANAGER: [("employee__manager", Q())],
+    _To.UPPER: [("employee__manager__manager", Q())],
+}
+
+
+def due_steps(*, on: dt.date, at: dt.datetime) -> Iterator[Due]:
+    """This function will return what has been reached on a day and not yet been told, without writing anything."""
+    for steps, runs in _ladders(at):
+        open_duties = Enrolment.objects.filter(run__in=[run.pk for run in runs], voluntary=False).unfinished()
+        moments = open_duties.order_by().values_list("due_at", flat=True).distinct()
+        for due_on in sorted({timezone.localdate(moment) for moment in moments}):
+            first, after = _day(due_on)
+            duties = open_duties.filter(due_at__gte=first, due_at__lt=after)
+            for to, receivers in _RECEIVERS.items():
+                step = newest_step(steps, to, (on - due_on).days)
+                if step is None:
+                    continue
+                told = ReminderDue.objects.filter(enrolment=OuterRef("pk"), due_on=due_on, days=step.days, to=to)
+                for path, whose in receivers:
+                    people = _at_work("employee", on) if to == _To.EMPLOYEE else _employed("employee", on)
+                    found = duties.filter(
+                        whose, people, _at_work(path, on), Q(**{f"{path}__user__is_active": True})
+                    ).exclude(Exists(told))
+                    yield Due(step=step, due_on=due_on, duties=found, receiver=path)
+
+
+def find_due(*, on: dt.date, at: dt.datetime) -> int:
+    """This function will write down who is to be told what on a day, each step of a duty once, and return how many."""
+    return sum(_write(due, on) for due in due_steps(on=on, at=at))
+
+
+def _write(due: Due, on: dt.date) -> int:
+    whole, text, day = IntegerField(), CharField(), DateField()
+    columns = {
+        "enrolment_id": F("pk"),
+        "step_id": Value(due.step.pk, whole),
+        "days": Value(due.step.days, whole),
+        "to": Value(str(due.step.to), text),
+        "employee_id": due.receiver_id,
+        "on": Value(on, day),
+        "due_on": Value(due.due_on, day),
+        "digest": Value("", text),
+    }
+    rows = (
+        due.duties.order_by()
+        .annotate(**{f"new_{name}": value for name, value in columns.items()})
+        .values_list(*(f"new_{name}" for name in columns))
+    )
+    try:
+        select, parameters = rows.query.sql_with_params()
+    except EmptyResultSet:
+        return 0
+    table, quote = ReminderDue._meta.db_table, connection.ops.quote_name
+    names = ", ".join(quote(name) for name in columns)
+    with connection.cursor() as cursor:
+        # Names come from the model and values go as parameters: nothing in this statement was typed by anybody.
+        cursor.execute(
+            f"INSERT INTO {quote(table)} ({names}) {select} ON CONFLICT DO NOTHING",  # noqa: S608
+            parameters,
+        )
+        return cursor.rowcount
+
+
+@dataclass(frozen=True)
+class PreviewLine:
+    """What a step would do: how many people would be told of how many duties that are due on a day."""
+
+    step: LadderStep
+    due_on: dt.date
+    people: int
+    duties: int
+    without_sign_in: bool = False  # told to the manager instead
+
+
+@dataclass
+class Preview:
+    """Who would be told what: the lines, and how many people in all (each gets one digest)."""
+
+    lines: list[PreviewLine] = field(default_factory=list)
+    people: int = 0
+    chats: list[ChatDue] = field(default_factory=list)
+
+
+def preview(*, on: dt.date, at: dt.datetime) -> Preview:
+    """This function will count what find_due and tell would do, and change nothing."""
+    found = Preview(chats=due_chats(on=on, at=at))
+    receivers: set[int] = set()
+    for due in due_steps(on=on, at=at):
+        by_person = due.duties.order_by().values_list(due.receiver_id).annotate(number=Count("pk"))
+        rows = list(by_person)
+        if not rows:
+            continue
+        receivers |= {row[0] for row in rows}
+        found.lines.append(
+            PreviewLine(
+                step=due.step,
+                due_on=due.due_on,
+                people=len(rows),
+                duties=sum(row[-1] for row in rows),
+                without_sign_in=due.step.to == _To.EMPLOYEE and due.receiver != "employee",
+            )
+        )
+    found.people = len(receivers)
+    return found
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+@dataclass
+class Report:
+    """What a round of reminders did: steps reached, people told, mails among it, group chats told."""
+
+    rows: int = 0
+    people: int = 0
+    mails: int = 0
+    chats: int = 0
+
+
+def send_reminders(*, on: dt.date, at: dt.datetime) -> Report:
+    """This function will do the work of a day: find who is to be told, and queue one digest a person and the chats'.
+
+    A second call on the same day queues nothing for people who had their digest: what is new waits for tomorrow.
+    Messages wait for the end of the quiet hours of the general ladder.
+    """
+    report = Report(rows=find_due(on=on, at=at))
+    tell(on=on, at=at, report=report)
+    report.chats = tell_chats(on=on, at=at)
+    return report
+
+
+def digest_key(on: dt.date) -> str:
+    return f"digest-{on.isoformat()}"
+
+
+def _untold(on: dt.date, at: dt.datetime) -> QuerySet[ReminderDue]:
+    """Rows that still speak of an open duty, of people who are here today and had no digest yet."""
+    had_one = Message.objects.filter(key=digest_key(on), user=OuterRef("employee__user"))
+    return (
+        ReminderDue.objects.filter(
+            told_at=None,
+            employee__user__is_active=True,
+            enrolment__state__in=_UNFINISHED,
+            enrolment__voluntary=False,
+            enrolment__run__in=_open_runs(at).order_by().values("pk"),
+        )
+        .filter(_at_work("employee", on))
+        .exclude(Exists(had_one))
+    )
+
+
+def tell(*, on: dt.date, at: dt.datetime, report: Report | None = None) -> Report:
+    """This function will queue one digest for each person who is to be told something, some hundred at a time.
+
+    The rows are marked and the messages queued in one transaction. Whoever else does the same at the same moment finds
+    the rows marked and leaves them.
+    """
+    report = report or Report()
+    quiet = quiet_hours(general_ladder())
+    steps = dict(
+        RunStep.objects.filter(run__in=_open_runs(at).order_by().values("pk"), required=True)
+        .order_by()
+        .values_list("run")
+        .annotate(number=Count("pk"))
+    )
+    last = 0
+    while True:
+        waiting = _untold(on, at).filter(employee__gt=last).order_by("employee").values_list("employee_id")
+        people, rows = [], 0
+        for employee_id, number in waiting.annotate(number=Count("pk"))[:BATCH]:
+            people.append(employee_id)
+            rows += number
+            if rows > MOST_ROWS:  # of somebody with very many people below
+                break
+        if not people:
+            return report
+        last = people[-1]
+        _tell_some(people, on=on, at=at, quiet=quiet, steps=steps, report=report)
+
+
+def _tell_some(
+    people: list[int], *, on: dt.date, at: dt.datetime, quiet: Quiet | None, steps: dict[int, int], report: Report
+) -> None:
+    rows = list(
+        _untold(on, at)
+        .filter(employee__in=people)
+        .select_related(
+            "employee__user",
+            "step",
+            "enrolment__run__course",
+            "enrolment__unit",
+            "enrolment__employee__user",
+            "enrolment__employee__manager",
+        )
+        .order_by("employee", "enrolment__due_at", "enrolment__employee__employee_no", "enrolment", "-days")
+    )
+    rows = [row for row in rows if _is_still_so(row)]
+    away = _away({row.enrolment.employee_id for row in rows}, on)
+    by_person: dict[int, list[ReminderDue]] = defaultdict(list)
+    for row in rows:
+        by_person[row.employee_id].append(row)
+    messages: list[Message] = []
+    for theirs in by_person.values():
+        messages += _digest(theirs, on=on, at=at, quiet=quiet, steps=steps, away=away)
+    with transaction.atomic():
+        marked = ReminderDue.objects.filter(pk__in=[row.pk for row in rows], told_at=None).update(
+            told_at=at, digest=digest_key(on)
+        )
+        if marked != len(rows):  # somebody else tells these people right now
+            transaction.set_rollback(True)
+            return
+        queue(messages=messages, at=at)
+    report.people += len(by_person)
+    report.mails += sum(1 for message in messages if message.channel == Message.Channel.MAIL)
+
+
+def _is_still_so(row: ReminderDue) -> bool:
+    """Is the row true at this moment? The due day may have moved, and a name is told to who is the manager now only."""
+    enrolment, person = row.enrolment, row.enrolment.employee
+    if timezone.localdate(enrolment.due_at) != row.due_on:
+        return False
+    if row.employee_id == person.pk:
+        return row.to == _To.EMPLOYEE
+    if row.to == _To.UPPER:
+        return person.manager is not None and person.manager.manager_id == row.employee_id
+    return person.manager_id == row.employee_id
+
+
+def _away(people: Iterable[int], on: dt.date) -> dict[int, dt.date]:
+    """{employee id: the last day of the leave} of those who are on leave on the day."""
+    rows = Leave.objects.filter(employee__in=people, starts_on__lte=on, ends_on__gte=on)
+    return dict(rows.order_by("ends_on").values_list("employee_id", "ends_on"))
+
+
+def _digest(
+    rows: list[ReminderDue],
+    *,
+    on: dt.date,
+    at: dt.datetime,
+    quiet: Quiet | None,
+    steps: dict[int, int],
+    away: dict[int, dt.date],
+) -> list[Message]:
+    """The messages of one person: a line for the page in both languages, and a mail where there is an address."""
+    receiver = rows[0].employee
+    duties = {row.enrolment_id: row for row in reversed(rows)}  # of several steps of one duty the newest
+    own: list[Open] = []
+    team: list[Open] = []
+    for row in sorted(duties.values(), key=lambda row: rows.index(row)):
+        person = row.enrolment.employee
+        duty = Open(
+            enrolment=row.enrolment,
+            steps_total=steps.get(row.enrolment.run_id, 0),
+            away_until=away.get(person.pk),
+            can_sign_in=person.user is not None and person.user.is_active,
+        )
+        (own if person.pk == receiver.pk else team).append(duty)
+    words = {}
+    for language in ("zh-hans", "en"):
+        with translation.override(language):
+            words[language] = digest_words(receiver=receiver, own=own, team=team, on=on)
+    return _messages(
+        key=digest_key(on),
+        kind="reminder",
+        receiver=receiver,
+        words=words,
+        url=reverse("portal:my_month" if own else "portal:my_team"),
+        by_mail=any(row.step is None or row.step.by_mail for row in rows),
+        quiet=quiet,
+        at=at,
+    )
+
+
+def _messages(
+    *,
+    key: str,
+    kind: str,
+    receiver: Employee,
+    words: dict[str, Words],
+    url: str,
+    by_mail: bool,
+    quiet: Quiet | None,
+    at: dt.datetime,
+) -> list[Message]:
+    language = receiver.language if receiver.language in words else "zh-hans"
+    user, subject = receiver.user, words[language].subject
+    if user is None:
+        return []
+    line = {one: words[one].line for one in words}
+    made = [
+        messaging.page(
+            key=key,
+            kind=kind,
+            user_id=user.pk,
+            language=language,
+            subject=subject,
+            text_zh=line["zh-hans"],
+            text_en=line["en"],
+            url=url,
+        )
+    ]
+    address = receiver.email or user.email
+    if by_mail and address:
+        made.append(
+            messaging.mail(
+                key=key,
+                kind=kind,
+                user_id=user.pk,
+                address=address,
+                language=language,
+                subject=subject,
+                text=words[language].text,
+                url=url,
+                not_before=quiet.until(at) if quiet else at,
+                quiet=quiet,
+            )
+        )
+    return made
+
+
+def _needless_digests(messages: list[Message]) -> set[int]:
+    """Those whose every duty was finished, exempted or withdrawn between the queue and the sending."""
+    rows = ReminderDue.objects.filter(
+        digest__in={message.key for message in messages},
+        employee__user__in={message.user_id for message in messages},
+        enrolment__state__in=_UNFINISHED,
+    )
+    needed = set(rows.values_list("employee__user_id", "digest"))
+    return {message.pk for message in messages if (message.user_id, message.key) not in needed}
+
+
+def _needless_nudges(messages: list[Message]) -> set[int]:
+    """Those to people who owe nothing any more."""
+    users = {message.user_id for message in messages}
+    owing = set(
+        Enrolment.objects.filter(employee__user__in=users, voluntary=False, run__state=CourseRun.State.OPEN)
+        .unfinished()
+        .values_list("employee__user_id", flat=True)
+    )
+    return {message.pk for message in messages if message.user_id not in owing}
+
+
+message_kind("reminder", title=_("Reminder"), needless=_needless_digests)
+message_kind("nudge", title=_("Nudge"), needless=_needless_nudges)
+message_kind("figures", title=_("Figures for the group chat"))
+
+
+# --- group chats ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ChatDue:
+    """A group chat to which figures are due: the courses that are due on a day, with the figures of its unit."""
+
+    chat: GroupChat
+    due_on: dt.date
+    days: int
+    courses: list[tuple]
+
+    @property
+    def key(self) -> str:
+        return f"figures-{self.chat.unit_id}-{self.due_on.isoformat()}-{self.days}"
+
+
+def due_chats(*, on: dt.date, at: dt.datetime) -> list[ChatDue]:
+    """This function will return which group chats are to be told figures on a day. Six queries.
+
+    Only of the newest step, and not when it was reached more than three days ago: old figures are no news.
+    """
+    chats = list(GroupChat.objects.filter(robot__active=True).select_related("unit", "robot").order_by("pk"))
+    if not chats:
+        return []
+    runs: dict[tuple[dt.date, int], list[CourseRun]] = defaultdict(list)
+    for steps, governed in _ladders(at):
+        for run in governed:
+            due_on = timezone.localdate(run.due_at)
+            days = (on - due_on).days
+            step = newest_step(steps, _To.GROUP_CHAT, days)
+            if step is not None and days - step.days <= CHAT_CATCH_UP:
+                runs[due_on, step.days].append(run)
+    tallies = Tally.objects.filter(
+        run__in=[run.pk for some in runs.values() for run in some], unit__in=[chat.unit_id for chat in chats]
+    )
+    figures = {
+        (row.run_id, row.unit_id): Figures(assigned=row.assigned, completed=row.completed, on_time=row.on_time)
+        for row in tallies
+    }
+    told = set(
+        Message.objects.filter(kind="figures", robot__in={chat.robot_id for chat in chats}).values_list(
+            "key", "robot_id"
+        )
+    )
+    found = []
+    for (due_on, days), some in sorted(runs.items(), key=lambda item: item[0]):
+        for chat in chats:
+            counted = [(run.course, figures.get((run.pk, chat.unit_id), Figures())) for run in some]
+            courses = [(course, one) for course, one in counted if one.assigned]
+            due = ChatDue(chat=chat, due_on=due_on, days=days, courses=courses)
+            if courses and (due.key, chat.robot_id) not in told:
+                found.append(due)
+    return found
+
+
+def tell_chats(*, on: dt.date, at: dt.datetime) -> int:
+    """This function will queue the figures that are due to group chats, each once, and return how many."""
+    quiet = quiet_hours(general_ladder())
+    messages = []
+    for due in due_chats(on=on, at=at):
+        unit = due.chat.unit
+        with translation.override("zh-hans"):  # a group has no language of its own; the house speaks Chinese
+            words = chat_words(unit=unit, courses=due.courses, due_on=due.due_on, on=on)
+        messages.append(
+            messaging.chat(
+                key=due.key,
+                kind="figures",
+                robot=due.chat.robot,
+                language="zh-hans",
+                subject=words.subject,
+                text=words.text,
+                url=reverse("portal:my_month"),
+                reference=unit_reference(unit.pk),
+                not_before=quiet.until(at) if quiet else at,
+                quiet=quiet,
+            )
+        )
+    with transaction.atomic():
+        queue(messages=messages, at=at)
+    return len(messages)
+
+
+def unit_reference(unit_id: int) -> str:
+    return f"unit:{unit_id}"
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+class Skip:
+    """Why somebody was not nudged."""
+
+    GONE, DONE, AWAY, NO_SIGN_IN, TODAY, WEEK = ("gone", "done", "away", "no-sign-in", "today", "week")
+
+
+@dataclass(frozen=True)
+class NudgeReport:
+    """Who was nudged, and who was not and why: (employee, a word of Skip)."""
+
+    nudged: list[Employee]
+    skipped: list[tuple[Employee, str]]
+
+
+def nudge(*, people: QuerySet[Employee], by, at: dt.datetime) -> NudgeReport:
+    """This function will remind people by hand: a line in their page, and a mail that waits for the quiet hours' end.
+
+    ``people`` comes through the door (PM-M03). A person is nudged once a day, whoever taps (the database holds it), and
+    at most three times in seven days; not while on leave, not without a sign-in, and never when nothing is open. One
+    event on the chain ``reminders``. Raises TooManyAtOnce.
+    """
+    on = timezone.localdate(at)
+    number = people.count()
+    if number > MOST_NUDGED:
+        raise TooManyAtOnce(number)
+    chosen = list(people.select_related("user", "unit").order_by("employee_no"))
+    duties = _open_duties([one.pk for one in chosen], at)
+    reasons = _reasons_to_skip(chosen, duties, on)
+    wanted = [one for one in chosen if one.pk not in reasons]
+    with transaction.atomic():
+        Nudge.objects.bulk_create(
+            (Nudge(employee=one, by=by, at=at, on=on) for one in wanted), ignore_conflicts=True, batch_size=500
+        )
+        mine = set(Nudge.objects.filter(employee__in=wanted, on=on, by=by, at=at).values_list("employee_id", flat=True))
+        reasons |= {one.pk: Skip.TODAY for one in wanted if one.pk not in mine}  # somebody tapped a moment before
+        nudged = [one for one in wanted if one.pk in mine]
+        quiet = quiet_hours(general_ladder())
+        messages: list[Message] = []
+        for one in nudged:
+            messages += _nudge_messages(one, duties[one.pk], by=by, on=on, at=at, quiet=quiet)
+        queue(messages=messages, at=at)
+        if nudged:
+            record_event(
+                chain="reminders",
+                action="nudged",
+                subject=by,
+                actor=by,
+                at=at,
+                after={"people": [one.employee_no for one in nudged]},
+            )
+    return NudgeReport(nudged=nudged, skipped=[(one, reasons[one.pk]) for one in chosen if one.pk in reasons])
+
+
+def _open_duties(people: list[int], at: dt.datetime) -> dict[int, list[Open]]:
+    """{employee id: what is owed and can be done now, the most urgent first}. Two queries."""
+    enrolments = list(
+        Enrolment.objects.filter(employee__in=people, voluntary=False, run__in=_open_runs(at).order_by().values("pk"))
+        .unfinished()
+        .select_related("run__course", "unit")
+        .order_by("due_at", "pk")
+    )
+    steps = dict(
+        RunStep.objects.filter(run__in={one.run_id for one in enrolments}, required=True)
+        .order_by()
+        .values_list("run")
+        .annotate(number=Count("pk"))
+    )
+    found: dict[int, list[Open]] = defaultdict(list)
+    for one in enrolments:
+        found[one.employee_id].append(Open(enrolment=one, steps_total=steps.get(one.run_id, 0)))
+    return found
+
+
+def _reasons_to_skip(people: list[Employee], duties: dict[int, list[Open]], on: dt.date) -> dict[int, str]:
+    ids = [one.pk for one in people]
+    away = _away(ids, on)
+    rows = Nudge.objects.filter(employee__in=ids, on__gt=on - dt.timedelta(days=7), on__lte=on)
+    nudges = {
+        employee: (number, last)
+        for employee, number, last in rows.order_by()
+        .values_list("employee_id")
+        .annotate(number=Count("pk"), last=Max("on"))
+    }
+    reasons = {}
+    for one in people:
+        number, last = nudges.get(one.pk, (0, None))
+        gone = one.state == Employee.State.SUSPENDED or (one.left_on is not None and one.left_on < on)
+        for applies, reason in (
+            (gone, Skip.GONE),
+            (not duties.get(one.pk), Skip.DONE),
+            (one.pk in away, Skip.AWAY),
+            (one.user is None or not one.user.is_active, Skip.NO_SIGN_IN),
+            (last == on, Skip.TODAY),
+            (number >= NUDGES_A_WEEK, Skip.WEEK),
+        ):
+            if applies:
+                reasons[one.pk] = reason
+                break
+    return reasons
+
+
+def _nudge_messages(
+    receiver: Employee, own: list[Open], *, by, on: dt.date, at: dt.datetime, quiet: Quiet | None
+) -> list[Message]:
+    words = {}
+    for language in ("zh-hans", "en"):
+        with translation.override(language):
+            name = by.employee.label if getattr(by, "employee", None) else str(by)
+            words[language] = nudge_words(receiver=receiver, by=name, own=own, on=on)
+    return _messages(
+        key=f"nudge-{on.isoformat()}",
+        kind="nudge",
+        receiver=receiver,
+        words=words,
+        url=reverse("portal:my_month"),
+        by_mail=True,
+        quiet=quiet,
+        at=at,
+    )
+
+
+def nudged_today(*, employees: Iterable[int], on: dt.date) -> set[int]:
+    """This function will return which of these people were nudged on a day. One query."""
+    return set(Nudge.objects.filter(employee__in=list(employees), on=on).values_list("employee_id", flat=True))
+
+
+# --- the log ----------------------------------------------------------------------------------------------------------
+def visible_messages(actor: Actor, row: str) -> QuerySet[Message]:
+    """This function will return the messages the actor may see under a row: those to the people of the row.
+
+    With them those to group chats of the units of the role. Whoever sees everybody sees every message, also to sign-ins
+    that are nobody's record.
+    """
+    if "A" in actor.letters(row):
+        return Message.objects.all()
+    people = visible_employees(actor, row).order_by()
+    chats = GroupChat.objects.filter(unit__in=visible_units(actor, row).order_by().values("pk"))
+    references = [unit_reference(unit_id) for unit_id in chats.values_list("unit_id", flat=True).distinct()]
+    return Message.objects.filter(
+        Q(user__employee__in=people.values("pk")) | Q(channel=Message.Channel.ROBOT, reference__in=references)
+    )
