@@ -337,6 +337,7 @@ def completion_export(request, month: str, kind: str, unit_id: int | None = None
             _("Completed on"),
             _("Steps done"),
             _("Reason"),
+            _("By choice"),
         ],
         rows=rows,
         widths=[10, 12, 28, 40, 14, 16, 18, 14, 18, 18, 10, 30, 10],
@@ -346,7 +347,6 @@ def completion_export(request, month: str, kind: str, unit_id: int | None = None
             % {"at": timezone.localtime(names.at).strftime("%Y-%m-%d %H:%M"), "user": request.user},
             *(f"{name}: {value}" for name, value in names.parameters.items()),
         ],
-            _("By choice"),
     )
 
 
@@ -375,5 +375,5 @@ def _export_row(enrolment: Enrolment, at, paths: dict[int, str]) -> list:
         timezone.localtime(enrolment.completed_at) if enrolment.completed_at else None,
         enrolment.steps_done,
         enrolment.reason_text or (enrolment.get_reason_display() if enrolment.reason != "plan" else ""),
-    ]
         _("yes") if enrolment.voluntary else "",
+    ]
