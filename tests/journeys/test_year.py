@@ -17,6 +17,7 @@ from tests.journeys.year import DAY, Company, moment
 
 HISTORIES = int(os.environ.get("HISTORIES", "60"))
 FIRST = Month(2026, 1)
+CLOSED_AFTER = 5 * DAY  # a month is closed so long after its due day
 
 DECISIONS = ("exempt", "withdraw", "reinstate", "extend", "past")
 ACTIONS = st.one_of(
@@ -39,6 +40,7 @@ def live(company: Company, history: list, months: list[Month]) -> None:
     for offset, action in history:
         by_day.setdefault(months[0].first_day + offset * DAY, []).append(action)
     due = {month.last_day for month in months}
+    to_close = {month.last_day + CLOSED_AFTER: month for month in months}
     last = months[-1].next.last_day + DAY
     day = months[0].first_day
     while day <= last:
@@ -47,10 +49,13 @@ def live(company: Company, history: list, months: list[Month]) -> None:
             company.open_month(Month.of(day))
         for number, action in enumerate(by_day.get(day, [])):
             act(company, action, day, moment(day, 9, number), months)
-        if opened or day in by_day or day in due or day - DAY in due or day == day.replace(day=1):
+        if opened or day in by_day or day in due or day - DAY in due or day in to_close or day == day.replace(day=1):
             company.evening(day)
             company.check()
+        if day in to_close:
+            company.close_month(to_close[day], day)
         day += DAY
+    company.check_closed()
 
 
 def act(company: Company, action: tuple, day: dt.date, at: dt.datetime, months: list[Month]) -> None:

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from core.periods import Month
-from courses.domain import exceptions, opening, progress, tallies
-from courses.models import CourseRun, Enrolment, PlanLine, Tally
+from courses.domain import closing, exceptions, opening, progress, tallies
+from courses.domain.history import figures_as_of
+from courses.models import ClosedFigure, CourseRun, Enrolment, MonthClose, PlanLine, Tally
 from people.domain.leave import add_leave, remove_leave
 from people.domain.moves import mark_left, move_employee
 from people.domain.units import move_unit
@@ -199,7 +201,7 @@ class Company:
         programme = make_programme(make_audience(group))
         for month in months:
             PlanLine.objects.create(programme=programme, course=self.course, month=month, published_at=PUBLISHED)
-        self.frozen: dict[Month, dict[str, dict[str, int]]] = {}
+        self.frozen: dict[Month, tuple[dt.datetime, dict[str, dict[str, int]]]] = {}
 
     def _add(self, unit: OrgUnit, parent: str | None, parents: dict[str, str | None]) -> None:
         self.units[unit.code] = unit.pk
@@ -347,15 +349,41 @@ class Company:
                 opening.catch_up(run=run, by=self.hr, at=at)
         self.oracle.keep_up(day, at)
 
-    def tallied(self, month: Month) -> dict[str, dict[str, int]]:
-        """The live tallies of a month in the form of the oracle's figures."""
-        codes = {pk: code for code, pk in self.units.items()}
-        rows = Tally.objects.filter(run=self._run(month)).values("unit", *COLUMNS)
-        found = {codes[row.pop("unit")]: row for row in rows}
-        return {unit: counts for unit, counts in found.items() if any(counts.values())}
+    def close_month(self, month: Month, day: dt.date) -> None:
+        """Sign every unit from the branches up and close; the oracle keeps a copy of what it counts at this moment."""
+        counted = self.oracle.figures(month)
+        if not counted:
+            return
+        at = moment(day, 23)
+        group = OrgUnit.objects.get(depth=1)
+        close = closing.begin_close(month=month, by=self.hr, at=at)
+        closing.sign_below(close=close, unit=group, by=self.hr, at=at)
+        closing.sign_off(close=close, unit=group, by=self.hr, at=at)
+        assert closing.close_month(close=close, by=self.hr, at=at)
+        assert not closing.close_month(close=close, by=self.hr, at=at)
+        self.frozen[month] = (at, counted)
 
     def check(self) -> None:
-        """The live figures of every month that is not closed for good are what the oracle counts."""
+        """The live figures of every month that takes late work are what the oracle counts."""
         open_months = CourseRun.objects.filter(state=CourseRun.State.OPEN).values_list("month", flat=True)
         for month in open_months:
-            assert self.tallied(month) == self.oracle.figures(month), month
+            rows = Tally.objects.filter(run__month=month).values("unit", *COLUMNS)
+            assert self._by_code(rows) == self.oracle.figures(month), month
+
+    def check_closed(self) -> None:
+        """Whatever happened since: the figures of a closed month, and those of its moment, are what they were."""
+        for month, (at, counted) in self.frozen.items():
+            close = MonthClose.objects.get(month=month)
+            assert self._by_code(ClosedFigure.objects.filter(close=close).values("unit", *COLUMNS)) == counted, month
+            assert closing.digest_of(close)[0] == close.digest, month
+            then = [
+                {"unit": unit, **{column: getattr(figures, column) for column in COLUMNS}}
+                for unit, figures in figures_as_of(at=at, month=month).items()
+            ]
+            assert self._by_code(then) == counted, month
+
+    def _by_code(self, rows: Iterable[dict]) -> dict[str, dict[str, int]]:
+        """Rows of figures in the form of the oracle's: units with nothing are left out."""
+        codes = {pk: code for code, pk in self.units.items()}
+        found = {codes[row["unit"]]: {column: row[column] for column in COLUMNS} for row in rows}
+        return {unit: counts for unit, counts in found.items() if any(counts.values())}
