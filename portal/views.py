@@ -133,10 +133,10 @@ def my_team(request):
         dashboards.DONE: (_("Done"), team.now.completed),
         dashboards.EXCUSED: (_("Exempt or withdrawn"), team.now.exempt + team.now.withdrawn),
     }
-    wide = level if level == dashboards.ALL else ""
-    context = {
     if team.now.voluntary:
         counts[dashboards.CHOSEN] = (_("By choice"), team.now.voluntary)
+    wide = level if level == dashboards.ALL else ""
+    context = {
         "month": month,
         "at": at,
         "level": level,
