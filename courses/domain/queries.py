@@ -535,7 +535,7 @@ def person_enrolments(*, employee: Employee) -> QuerySet[Enrolment]:
     return (
         Enrolment.objects.filter(employee=employee)
         .exclude(run__state=CourseRun.State.PLANNED)
-        .exclude(voluntary=True, state=_State.WITHDRAWN)
+        .exclude(voluntary=True, state=_State.WITHDRAWN, decided_by=None)
         .select_related("run__course", "certificate", "unit", "decided_by")
         .order_by("-run__month", "run__course__code")
     )

@@ -239,3 +239,34 @@ def test_lists_and_months_of_hr_show_what_was_taken_by_choice_beside_the_figures
     file = client.get(reverse("courses:completion_export", args=["2026-11", learner.unit.pk, "csv"]))
     lines = b"".join(file.streaming_content if file.streaming else [file.content]).decode("utf-8-sig").splitlines()
     assert [line.rsplit(",", 1)[1].strip('"') for line in lines if "2026-11" in line.split(",")[0]] == ["yes"]
+
+
+def test_my_month_and_the_team_keep_what_was_taken_by_choice_apart(client, learner):
+    manager = make_employee(unit=learner.unit, with_user=True)
+    type(learner).objects.filter(pk=learner.pk).update(manager=manager)
+    chosen = take_course(employee=learner, course=make_course(), by=learner.user, at=NOW)
+    owed = make_enrolment(learner, make_run())
+    client.cookies["django_language"] = "en"
+
+    client.force_login(learner.user)
+    mine = client.get(reverse("portal:my_month"))
+    assert mine.context["first"].enrolment == owed
+    assert mine.context["others"] == []
+    assert b"Nobody waits for these" in mine.content
+    assert _overview(chosen).encode() in mine.content
+
+    client.force_login(manager.user)
+    team = client.get(reverse("portal:my_team"))
+    assert [(tab["label"], tab["count"]) for tab in team.context["tabs"]] == [
+        ("Still to do", 1),
+        ("Done", 0),
+        ("Exempt or withdrawn", 0),
+        ("By choice", 1),
+    ]
+    for shown, found in (("needed", [owed]), ("chosen", [chosen])):
+        page = client.get(reverse("portal:my_team"), {"show": shown})
+        assert [row.enrolment for row in page.context["rows"]] == found
+    record = client.get(reverse("portal:person", args=[learner.pk]))
+    assert b"Taken by choice" in record.content
+    assert reverse("courses:extend", args=[owed.pk]).encode() in record.content
+    assert reverse("courses:extend", args=[chosen.pk]).encode() not in record.content
