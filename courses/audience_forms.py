@@ -32,9 +32,9 @@ from people.models import OrgUnit, Position
 ROOT = "rule"
 GROUPS_DEEP = 2  # groups within groups that the page offers to make
 MODES = {
-    "all": pgettext_lazy("conditions", "all of these conditions"),
-    "any": pgettext_lazy("conditions", "at least one of these conditions"),
-    "none": pgettext_lazy("conditions", "none of these conditions"),
+    "all": pgettext_lazy("conditions", "all of these"),
+    "any": pgettext_lazy("conditions", "at least one of these"),
+    "none": pgettext_lazy("conditions", "none of these"),
 }
 KINDS = {
     "units": _("Unit"),

@@ -104,7 +104,10 @@ def audience(request, audience_id: int | None = None):
         "preview": preview,
         "words": describe_rule(rule=found.rule, scope=found.scope) if found else "",
     }
-    return render(request, "courses/audience.html", context, status=status)
+    response = render(request, "courses/audience.html", context, status=status)
+    if do:
+        response["HX-Trigger-After-Settle"] = "ruleChanged"  # the preview beside the editor looks again
+    return response
 
 
 def _chosen(scope_id: str | None, scopes: list[OrgUnit]) -> OrgUnit:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -56,13 +58,12 @@ def catch_up(request, month: str):
     events = catching_up.events_of(runs=every)
     page = Paginator(events, ROUNDS).get_page(request.GET.get("page"))
     sees_all = any(unit.is_root() for unit in hr_units(actor))
+    found = catching_up.rounds(events=page.object_list, runs=every, people=people)
     rounds = [
-        {
-            "round": one,
-            "counts": [(what, WORDS[what], number) for what, number in one.counts.items() if number],
-            "waiting": one.waiting if sees_all else None,
-        }
-        for one in catching_up.rounds(events=page.object_list, runs=every, people=people)
+        {"at": at, "by": some[0].event.actor, "runs": [_counts(one, sees_all) for one in some]}
+        for (at, _by), some in (
+            (key, list(rows)) for key, rows in groupby(found, lambda one: (one.at, one.event.actor_id))
+        )
     ]
     context = {
         "month": wanted,
@@ -74,6 +75,16 @@ def catch_up(request, month: str):
         "changed_at": events.values_list("at", flat=True).first(),
     }
     return render(request, "courses/catch_up.html", context)
+
+
+def _counts(one: catching_up.Round, sees_all: bool) -> dict:
+    """What one round did to one course; the number that waits is the whole company's, for who runs all of it."""
+    return {
+        "run": one.run,
+        "sequence": one.event.sequence,
+        "counts": [(what, WORDS[what], number) for what, number in one.counts.items() if number],
+        "waiting": one.waiting if sees_all else None,
+    }
 
 
 def _preview(preview: opening.CatchUpPreview, people: QuerySet[Employee]) -> dict:
