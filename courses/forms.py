@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
+from collections.abc import Iterable
 
 from django import forms
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from core.periods import Month, MonthFormField
-from courses.models import Course, PlanLine, Programme
+from core.periods import Month
+from courses.models import Course, Programme
 
 DAY = {"type": "date"}
 
@@ -27,30 +27,18 @@ class ProgrammeForm(forms.ModelForm):
         self.fields["audience"].empty_label = None
 
 
-class PlanLineForm(forms.Form):
-    """One more course in one month of a programme."""
+class PlanCourseForm(forms.Form):
+    """One more course in one month of a programme's year."""
 
-    programme = forms.ModelChoiceField(label=_("Programme"), queryset=Programme.objects.none(), empty_label=None)
-    month = MonthFormField(label=_("Month"))
-    course = forms.ModelChoiceField(label=_("Course"), queryset=Course.objects.none(), empty_label=None)
+    month = forms.TypedChoiceField(label=_("Month"), coerce=Month.parse)
+    course = forms.TypedChoiceField(label=_("Course"))
 
-    def __init__(self, *args, programmes, first: Month, **kwargs):
+    def __init__(self, *args, months: list[Month], courses: Iterable[Course], **kwargs):
         super().__init__(*args, **kwargs)
-        self.first = first
-        self.fields["programme"].queryset = programmes
-        self.fields["course"].queryset = Course.objects.filter(steps__live=True, steps__required=True).distinct()
-
-    def clean_month(self):
-        month = self.cleaned_data["month"]
-        if month < self.first:
-            raise forms.ValidationError(_("This month has passed."))
-        return month
-
-    def clean(self):
-        data = super().clean()
-        if {"programme", "month", "course"} <= data.keys() and PlanLine.objects.filter(**data).exists():
-            raise forms.ValidationError(_("This course is already planned for this month."))
-        return data
-
-    def save(self, *, at: dt.datetime) -> PlanLine:
-        return PlanLine.objects.get_or_create(**self.cleaned_data, defaults={"published_at": at})[0]
+        found = {course.pk: course for course in courses}
+        by_theme: dict[str, list[tuple[int, str]]] = {theme: [] for theme in Course.Theme.values}
+        for course in found.values():
+            by_theme[course.theme].append((course.pk, f"{course.title} ({course.code})"))
+        self.fields["month"].choices = [(str(month), month.label) for month in months]
+        self.fields["course"].choices = [(Course.Theme(theme).label, some) for theme, some in by_theme.items() if some]
+        self.fields["course"].coerce = lambda value: found[int(value)]

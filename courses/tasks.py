@@ -72,6 +72,50 @@ class OpenMonth(JobKind):
         return units
 
 
+@job_kind("courses.prepare_month", title=_("Preparing the month"))
+class PrepareMonth(OpenMonth):
+    """Enrols the people of a month ahead, one course after the other; arguments as for opening."""
+
+    def chunk(self, job) -> int:
+        course_id, is_last = job.arguments["parts"][job.cursor]
+        course, month, at = Course.objects.get(pk=course_id), Month.parse(job.arguments["month"]), timezone.now()
+        try:
+            with transaction.atomic():
+                run = opening.plan_run(course=course, month=month, by=job.requested_by, at=at)
+                limit = None if is_last else BATCH
+                opening.prepare_run(run=run, by=job.requested_by, at=at, scope=self._scope(job), limit=limit)
+        except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunBegun):
+            pass  # the page of the month says so beside the course
+        return 1
+
+
+DAYS_AHEAD = 7  # so many days before a month begins, its people are enrolled
+
+
+@every(dt.timedelta(hours=1))
+def prepare_next_month(now: dt.datetime) -> None:
+    """Enrol the people of next month's published plan ahead, from DAYS_AHEAD days before it, and keep that up to date.
+
+    What cannot be prepared is tried again an hour later; the page of the month says why.
+    """
+    month = Month.of(timezone.localdate(now)).next
+    if month.first_day - timezone.localdate(now) > dt.timedelta(days=DAYS_AHEAD):
+        return
+    report = opening.prepare_month(month=month, by=None, at=now, batch=BATCH)
+    for refusal in report.refused:
+        log.warning("%s %s cannot be prepared: %s", refusal.course.code, month, type(refusal.problem).__name__)
+
+
+@every(dt.timedelta(hours=1))
+def open_prepared_runs(now: dt.datetime) -> None:
+    """Open the prepared runs whose first day has come. After the due day only a person opens: all would be late at once."""
+    for run in opening.runs_to_open(at=now):
+        try:
+            opening.open_run(run=run, by=None, at=now)
+        except (opening.NothingToLearn, opening.DesignNotPublished) as problem:
+            log.warning("%s cannot be opened: %s", run, type(problem).__name__)
+
+
 @every(dt.timedelta(hours=1))
 def catch_up_with_the_roster(now: dt.datetime) -> None:
     """Enrol joiners, follow movers, withdraw leavers in every open run (as the button of the month does)."""

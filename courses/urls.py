@@ -1,6 +1,17 @@
 from django.urls import path, register_converter
 
-from courses.views import audiences, catch_up, choice, completion, decisions, learning, months, people_lists, requests
+from courses.views import (
+    audiences,
+    catch_up,
+    choice,
+    completion,
+    decisions,
+    learning,
+    months,
+    people_lists,
+    plan,
+    requests,
+)
 
 
 class ExportKind:
@@ -28,11 +39,18 @@ urlpatterns = [
     path("hr/months/<str:month>/", months.month, name="month"),
     path("hr/months/<str:month>/open/", months.open_month, name="open_month"),
     path("hr/runs/<int:run_id>/close/", months.close_run, name="close_run"),
-    path("hr/plan/", months.plan, name="plan"),
-    path("hr/plan/<int:line_id>/remove/", months.remove_plan_line, name="remove_plan_line"),
-    path("hr/programmes/", months.programmes, name="programmes"),
-    path("hr/programmes/new/", months.programme, name="new_programme"),
-    path("hr/programmes/<int:programme_id>/", months.programme, name="programme"),
+    path("hr/months/<str:month>/prepare/", months.prepare_month, name="prepare_month"),
+    path("hr/plan/", plan.plan, name="plan"),
+    path("hr/plan/<int:line_id>/move/", plan.move_plan_line, name="move_plan_line"),
+    path("hr/plan/<int:line_id>/remove/", plan.remove_plan_line, name="remove_plan_line"),
+    path("hr/plan/<int:line_id>/unpublish/", plan.unpublish_plan_line, name="unpublish_plan_line"),
+    path("hr/plan/undo/<str:what>/", plan.undo_plan, name="undo_plan"),
+    path("hr/programmes/", plan.programmes, name="programmes"),
+    path("hr/programmes/new/", plan.programme, name="new_programme"),
+    path("hr/programmes/<int:programme_id>/", plan.programme, name="programme"),
+    path("hr/programmes/<int:programme_id>/plan/<int:year>/", plan.programme_plan, name="programme_plan"),
+    path("hr/programmes/<int:programme_id>/plan/<int:year>/copy/", plan.copy_plan, name="copy_plan"),
+    path("hr/programmes/<int:programme_id>/plan/<int:year>/publish/", plan.publish_plan, name="publish_plan"),
     path("hr/months/<str:month>/catch-up/", catch_up.catch_up, name="catch_up"),
     path(
         "hr/months/<str:month>/catch-up/<int:sequence>/<slug:what>/", catch_up.catch_up_people, name="catch_up_people"

@@ -1,4 +1,4 @@
-"""Months as HR runs them: the list, one month with its runs, opening and catching up (PM-M01)."""
+"""Months as HR runs them: the list, one month with its runs, preparing, opening and catching up (PM-M01)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from core.jobs import start_job
 from core.models import Job
 from core.periods import Month
 from courses.domain import opening
-from courses.domain.access import hr_units, own_audiences, own_plan_lines, own_programmes
+from courses.domain.access import hr_units, own_plan_lines
 from courses.domain.queries import Figures, run_figures
-from courses.forms import PlanLineForm, ProgrammeForm
 from courses.models import Course, CourseRun
-from courses.tasks import parts_of
+from courses.tasks import DAYS_AHEAD, parts_of
 from people.domain.access import actor_of, binds, require
 
 IN_THE_REQUEST = 2000  # more people than this are enrolled by a job
@@ -45,6 +44,7 @@ def _tabs(active: str) -> list[dict]:
             ("plan", _("Plan")),
             ("programmes", _("Programmes")),
             ("audiences", _("Audiences")),
+            ("ladder", _("Reminders")),
         )
     ]
 
@@ -55,13 +55,16 @@ def months(request):
     """Every month with a plan or a run: what is planned, what is open, how far it is."""
     actor = actor_of(request)
     require(actor, "PM-M01")
-    lines = own_plan_lines(actor).values_list("month", "course_id", "opened_at")
+    lines = own_plan_lines(actor).filter(programme__active=True)
     planned: dict[Month, set[int]] = {}
-    unopened: dict[Month, set[int]] = {}
-    for month, course_id, opened_at in lines:
+    unopened: dict[tuple[Month, str], set[int]] = {}
+    for month, course_id, published_at, prepared_at, opened_at in lines.values_list(
+        "month", "course_id", "published_at", "prepared_at", "opened_at"
+    ):
         planned.setdefault(month, set()).add(course_id)
         if opened_at is None:
-            unopened.setdefault(month, set()).add(course_id)
+            state = "prepared" if prepared_at else "waiting" if published_at else "drafts"
+            unopened.setdefault((month, state), set()).add(course_id)
     runs = list(CourseRun.objects.exclude(state=CourseRun.State.PLANNED).select_related("course"))
     figures = run_figures(runs=runs, units=hr_units(actor))
     by_month: dict[Month, list[CourseRun]] = {}
@@ -80,7 +83,7 @@ def months(request):
             {
                 "month": month,
                 "courses": len(planned.get(month, set()) | {run.course_id for run in by_month.get(month, [])}),
-                "waiting": len(unopened.get(month, ())),
+                **{state: len(unopened.get((month, state), ())) for state in ("drafts", "waiting", "prepared")},
                 "open": sum(1 for run in by_month.get(month, []) if run.state == CourseRun.State.OPEN),
                 "closed": sum(1 for run in by_month.get(month, []) if run.state == CourseRun.State.CLOSED),
                 "assigned": sum(one.assigned for one in total),
@@ -110,6 +113,8 @@ def month(request, month: str):
     lines = _lines_by_course(actor, wanted)
     runs = {run.course_id: run for run in CourseRun.objects.filter(month=wanted).select_related("course")}
     figures = run_figures(runs=runs.values(), units=units)
+    ahead = opening.people_ahead(runs=runs.values(), units=units)
+    drafts = own_plan_lines(actor).filter(month=wanted, published_at=None, opened_at=None, programme__active=True)
     on = max(timezone.localdate(at), wanted.first_day)
     courses = {course.pk: course for course in lines}
     courses.update({run.course_id: run.course for run in runs.values() if figures.get(run.pk)})
@@ -127,6 +132,8 @@ def month(request, month: str):
                 "times": run or CourseRun(course=course, month=wanted, **opening.default_times(wanted)),
                 "figures": figures.get(run.pk) if run else None,
                 "only_by_choice": not course_lines and run is not None and not figures[run.pk].owes,
+                "ahead": ahead.get(run.pk) if run else None,
+                "prepared": bool(to_open) and all(line.prepared_at for line in to_open),
                 "preview": opening.preview_run(course=course, month=wanted, run=run, lines=to_open, on=on)
                 if to_open and not closed
                 else None,
@@ -137,7 +144,7 @@ def month(request, month: str):
     rows.sort(key=lambda row: row["only_by_choice"])
     job = (
         Job.objects.filter(
-            kind="courses.open_month",
+            kind__in=["courses.open_month", "courses.prepare_month"],
             requested_by=request.user,
             arguments__month=str(wanted),
             state__in=[Job.State.WAITING, Job.State.RUNNING, Job.State.FAILED, Job.State.STOPPED],
@@ -145,11 +152,19 @@ def month(request, month: str):
         .order_by("-pk")
         .first()
     )
+    can_open = [row for row in rows if row["preview"] and not row["problem"]]
     context = {
         "month": wanted,
         "rows": rows,
-        "to_open": sum(1 for row in rows if row["preview"] and not row["problem"]),
-        "people": sum(row["preview"].enters for row in rows if row["preview"] and not row["problem"]),
+        "to_open": len(can_open),
+        "people": sum(row["preview"].enters for row in can_open),
+        "prepared": sum(1 for row in can_open if row["prepared"]),
+        "ahead": sum(row["ahead"].assigned for row in can_open if row["ahead"]),
+        "leaves": sum(row["preview"].leaves for row in can_open),
+        "may_prepare": at < opening.default_times(wanted)["opens_at"],
+        "days_ahead": DAYS_AHEAD,
+        "drafts": drafts.count(),
+        "plan_url": f"{reverse('courses:plan')}?year={wanted.year}",
         "open_runs": [row["run"] for row in rows if row["state"] == CourseRun.State.OPEN],
         "job": job,
         "previous_url": reverse("courses:month", args=[wanted.previous]),
@@ -185,16 +200,7 @@ def open_month(request, month: str):
     if not lines:
         messages.info(request, _("Nothing is left to open for this month."))
         return back
-    on = max(timezone.localdate(at), wanted.first_day)
-    people = {course.pk: opening.planned_people(lines=some, on=on).count() for course, some in lines.items()}
-    if sum(people.values()) > IN_THE_REQUEST:
-        with transaction.atomic():
-            start_job(
-                kind="courses.open_month",
-                arguments={"month": str(wanted), "parts": parts_of(people)},
-                by=request.user,
-                at=at,
-            )
+    if _as_job("courses.open_month", request, wanted, lines, at):
         return back
     report = opening.open_month(month=wanted, by=request.user, at=at, scope=hr_units(actor))
     text = ngettext(
@@ -202,12 +208,71 @@ def open_month(request, month: str):
         "%(number)d duties were set, %(exempt)d exempt, %(waiting)d people start next month.",
         report.assigned,
     ) % {"number": report.assigned, "exempt": report.exempt, "waiting": report.waiting}
+    if report.ahead:
+        prepared = ngettext(
+            "%(number)d of them was prepared ahead.", "%(number)d of them were prepared ahead.", report.ahead
+        )
+        text = _("%(first)s %(second)s") % {"first": text, "second": prepared % {"number": report.ahead}}
     messages.success(request, text)
     for refusal in report.refused:
         messages.error(
             request,
             _("“%(course)s” was not opened: %(problem)s")
             % {"course": refusal.course.title, "problem": _problem(refusal.course) or _("the run is closed.")},
+        )
+    return back
+
+
+def _as_job(kind: str, request, month: Month, lines: dict[Course, list], at) -> bool:
+    """Start a job when too many people have to be enrolled for one request; who was enrolled ahead is no work."""
+    on = max(timezone.localdate(at), month.first_day)
+    people = {
+        course.pk: opening.people_to_enrol(course=course, month=month, lines=some, on=on).count()
+        for course, some in lines.items()
+    }
+    if sum(people.values()) <= IN_THE_REQUEST:
+        return False
+    with transaction.atomic():
+        start_job(kind=kind, arguments={"month": str(month), "parts": parts_of(people)}, by=request.user, at=at)
+    return True
+
+
+@binds("PM-M01")
+@require_POST
+def prepare_month(request, month: str):
+    """Enrol the people of a month's published plan ahead; nobody sees or owes it before the month is opened."""
+    actor = actor_of(request)
+    require(actor, "PM-M01")
+    wanted, at = month_or_404(month), timezone.now()
+    back = HttpResponseRedirect(reverse("courses:month", args=[wanted]))
+    if at >= opening.default_times(wanted)["opens_at"]:
+        messages.info(request, _("This month has begun: open it instead."))
+        return back
+    lines = {
+        course: to_open
+        for course, lines in _lines_by_course(actor, wanted).items()
+        if (to_open := [line for line in lines if line.opened_at is None])
+    }
+    if not lines:
+        messages.info(request, _("Nothing is published for this month that could be prepared."))
+        return back
+    if _as_job("courses.prepare_month", request, wanted, lines, at):
+        return back
+    report = opening.prepare_month(month=wanted, by=request.user, at=at, scope=hr_units(actor))
+    if report.changed:
+        text = ngettext(
+            "%(number)d person is enrolled ahead, %(exempt)d of them exempt. Nobody sees it before the month opens.",
+            "%(number)d people are enrolled ahead, %(exempt)d of them exempt. Nobody sees it before the month opens.",
+            report.people,
+        )
+        messages.success(request, text % {"number": report.people, "exempt": report.exempt})
+    elif not report.refused:
+        messages.success(request, _("Everything was prepared before; nothing has changed since."))
+    for refusal in report.refused:
+        messages.error(
+            request,
+            _("“%(course)s” was not prepared: %(problem)s")
+            % {"course": refusal.course.title, "problem": _problem(refusal.course) or _("it has been opened.")},
         )
     return back
 
@@ -225,90 +290,3 @@ def close_run(request, run_id: int):
     else:
         messages.success(request, _("“%(course)s” is closed.") % {"course": run.course.title})
     return HttpResponseRedirect(reverse("courses:month", args=[run.month]))
-
-
-# --- the plan -----------------------------------------------------------------------------------------------------
-@binds("PM-M01")
-@require_http_methods(["GET", "HEAD", "POST"])
-def plan(request):
-    """Programmes by months: which course runs when."""
-    actor = actor_of(request)
-    require(actor, "PM-M01")
-    first = this_month()
-    programmes = list(own_programmes(actor))
-    form = PlanLineForm(request.POST or None, programmes=own_programmes(actor), first=first)
-    if request.method == "POST" and form.is_valid():
-        line = form.save(at=timezone.now())
-        messages.success(
-            request,
-            _("“%(course)s” is planned for %(month)s.") % {"course": line.course.title, "month": line.month.label},
-        )
-        return HttpResponseRedirect(reverse("courses:plan"))
-    start = first
-    if "from" in request.GET:
-        start = month_or_404(request.GET["from"])
-    shown = [start.plus(number) for number in range(6)]
-    cells: dict = {}
-    for line in own_plan_lines(actor).filter(month__in=shown):
-        cells.setdefault((line.programme_id, line.month), []).append(line)
-    grid = [
-        {
-            "programme": programme,
-            "cells": [{"month": one, "lines": cells.get((programme.pk, one), [])} for one in shown],
-        }
-        for programme in programmes
-    ]
-    context = {
-        "form": form,
-        "grid": grid,
-        "shown": shown,
-        "earlier_url": f"?from={start.plus(-6)}",
-        "later_url": f"?from={start.plus(6)}",
-        "has_courses": form.fields["course"].queryset.exists(),
-        "tabs": _tabs("plan"),
-    }
-    return render(request, "courses/plan.html", context, status=422 if form.errors else 200)
-
-
-@binds("PM-M01")
-@require_POST
-def remove_plan_line(request, line_id: int):
-    """Take a course out of the plan again, as long as it has not been opened."""
-    actor = actor_of(request)
-    require(actor, "PM-M01")
-    line = get_object_or_404(own_plan_lines(actor), pk=line_id)
-    removed, _rows = own_plan_lines(actor).filter(pk=line.pk, opened_at=None).delete()
-    if removed:
-        messages.success(
-            request,
-            _("“%(course)s” is no longer planned for %(month)s.")
-            % {"course": line.course.title, "month": line.month.label},
-        )
-    else:
-        messages.error(request, _("This course has been opened, so it stays in the plan."))
-    return HttpResponseRedirect(reverse("courses:plan"))
-
-
-@binds("PM-M01")
-@require_safe
-def programmes(request):
-    actor = actor_of(request)
-    require(actor, "PM-M01")
-    context = {"programmes": own_programmes(actor), "tabs": _tabs("programmes")}
-    return render(request, "courses/programmes.html", context)
-
-
-@binds("PM-M01")
-@require_http_methods(["GET", "HEAD", "POST"])
-def programme(request, programme_id: int | None = None):
-    """A programme: its name and its audience."""
-    actor = actor_of(request)
-    require(actor, "PM-M01")
-    found = get_object_or_404(own_programmes(actor), pk=programme_id) if programme_id else None
-    form = ProgrammeForm(request.POST or None, instance=found, audiences=own_audiences(actor))
-    if request.method == "POST" and form.is_valid():
-        saved = form.save()
-        messages.success(request, _("“%(name)s” is saved.") % {"name": saved.label})
-        return HttpResponseRedirect(reverse("courses:programmes"))
-    context = {"form": form, "programme": found, "has_audiences": form.fields["audience"].queryset.exists()}
-    return render(request, "courses/programme.html", context, status=422 if form.errors else 200)

@@ -55,3 +55,28 @@ def test_catch_up_enrols_joiners(unit, capsys):
     assert capsys.readouterr().out == (
         "ETQ-01 2026-11: 1 joined, 0 next month, 0 exempt, 0 moved, 0 withdrawn, 0 returned\n"
     )
+
+
+def test_prepare_month_twice_changes_nothing_the_second_time(capsys):
+    unit = make_unit()
+    make_employee(unit=unit)
+    make_programme(make_audience(unit), plan=[(make_course(code="ETQ-01"), NOVEMBER.next)])
+    call_command("prepare_month", "2026-12")
+    call_command("prepare_month", "2026-12")
+    assert capsys.readouterr().out == (
+        "ETQ-01 2026-12: 1 enrolled ahead, 0 of them exempt; now 1 came in, 0 dropped out, 0 moved\n"
+        "ETQ-01 2026-12: 1 enrolled ahead, 0 of them exempt; now 0 came in, 0 dropped out, 0 moved\n"
+    )
+    assert list(CourseRun.objects.values_list("state", flat=True)) == ["planned"]
+
+
+def test_prepare_month_without_a_plan_says_so(capsys):
+    call_command("prepare_month", "2027-01")
+    assert capsys.readouterr().out == "Nothing is left to prepare for 2027-01.\n"
+
+
+@pytest.mark.parametrize("month", ["2026-11", "December"])
+def test_prepare_month_refuses_a_month_that_has_begun_or_is_none(unit, month):
+    with pytest.raises(CommandError):
+        call_command("prepare_month", month)
+    assert not CourseRun.objects.exists()

@@ -3,14 +3,16 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from core.models import Event, Job
+from core.periods import Month
 from courses.domain.tallies import recount
-from courses.models import CourseRun, Enrolment, PlanLine, Programme
+from courses.models import CourseRun, Enrolment, PlanLine
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_programme
 from tests.factories.people import grant, make_employee, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
 
 NOW = local(2026, 11, 2, 9)
+DECEMBER = Month(2026, 12)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +57,6 @@ MONTH = ("courses:month", ["2026-11"])
 PAGES = [
     ("courses:months", []),
     MONTH,
-    ("courses:plan", []),
     ("courses:programmes", []),
     ("courses:new_programme", []),
 ]
@@ -142,47 +143,77 @@ def test_the_month_takes_the_same_queries_for_few_and_many_people(hr, east, djan
     assert course
 
 
-# --- the plan -----------------------------------------------------------------------------------------------------
-def test_a_course_is_planned_and_taken_out_again(hr, east):
-    programme = make_programme(make_audience(east))
-    course = make_course()
-    data = {"programme": programme.pk, "month": "2026-12", "course": course.pk}
-    assert hr.post(reverse("courses:plan"), data).status_code == 302
-    line = PlanLine.objects.get()
-    assert (line.course, str(line.month)) == (course, "2026-12")
-    assert hr.post(reverse("courses:plan"), data).status_code == 422
-
-    hr.post(reverse("courses:remove_plan_line", args=[line.pk]))
-    assert not PlanLine.objects.exists()
+# --- preparing ----------------------------------------------------------------------------------------------------
+def _plan_december(unit, people=2, **course):
+    for _ in range(people):
+        make_employee(unit=unit)
+    made = make_course(**course)
+    make_programme(make_audience(unit), plan=[(made, DECEMBER)])
+    return made
 
 
-def test_an_opened_line_stays_in_the_plan(hr, east):
+AHEAD = ("courses:prepare_month", ["2026-12"])
+
+
+def test_preparing_enrols_ahead_and_says_what_opening_will_do(hr, east, west):
+    _plan_december(east)
+    _plan_december(west)
+    address = reverse("courses:month", args=["2026-12"])
+    before = hr.get(address).context
+    assert (before["to_open"], before["prepared"], before["people"], before["may_prepare"]) == (1, 0, 2, True)
+    for _press in range(2):
+        assert hr.post(reverse(AHEAD[0], args=AHEAD[1])).url == address
+    make_employee(unit=east)
+
+    context = hr.get(address).context
+    (row,) = context["rows"]
+    assert (context["to_open"], context["prepared"], context["ahead"], context["people"]) == (1, 1, 2, 1)
+    assert (row["prepared"], row["ahead"].assigned, row["preview"].enters, row["figures"]) == (True, 2, 1, None)
+    assert set(Enrolment.objects.values_list("unit__code", flat=True)) == {"E"}
+    assert list(CourseRun.objects.values_list("state", flat=True)) == ["planned"]
+    (december,) = (one for one in hr.get(reverse("courses:months")).context["rows"] if one["month"] == DECEMBER)
+    assert (december["prepared"], december["waiting"], december["assigned"]) == (1, 0, 0)
+
+    hr.post(reverse("courses:open_month", args=["2026-12"]))
+    assert (Enrolment.objects.count(), CourseRun.objects.get().state) == (3, "open")
+
+
+def test_preparing_many_is_a_job_that_gives_the_same(hr, east, monkeypatch, django_capture_on_commit_callbacks):
+    monkeypatch.setattr("courses.views.months.IN_THE_REQUEST", 1)
+    monkeypatch.setattr("courses.tasks.BATCH", 2)
+    _plan_december(east, people=5)
+    with django_capture_on_commit_callbacks(execute=True):
+        hr.post(reverse(AHEAD[0], args=AHEAD[1]))
+    job = Job.objects.get()
+    assert (job.kind, job.state, job.total, Enrolment.objects.count()) == ("courses.prepare_month", "done", 3, 5)
+    assert CourseRun.objects.get().state == "planned"
+    with django_capture_on_commit_callbacks(execute=True):  # nobody is new: opening it is no work for a job
+        hr.post(reverse("courses:open_month", args=["2026-12"]))
+    assert (Job.objects.count(), CourseRun.objects.get().state) == (1, "open")
+
+
+def test_a_month_that_has_begun_is_not_prepared(hr, east):
     _plan(east)
-    hr.post(reverse("courses:open_month", args=["2026-11"]))
-    hr.post(reverse("courses:remove_plan_line", args=[PlanLine.objects.get().pk]))
-    assert PlanLine.objects.exists()
+    assert hr.get(reverse(*MONTH[:1], args=MONTH[1])).context["may_prepare"] is False
+    hr.post(reverse("courses:prepare_month", args=["2026-11"]))
+    assert not CourseRun.objects.exists()
 
 
-@pytest.mark.parametrize("month", ["2026-10", "november", ""])
-def test_a_month_that_has_passed_or_is_none_is_refused(hr, east, month):
-    programme = make_programme(make_audience(east))
-    data = {"programme": programme.pk, "month": month, "course": make_course().pk}
-    assert hr.post(reverse("courses:plan"), data).status_code == 422
+def test_a_course_that_cannot_be_prepared_is_named(hr, east):
+    _plan_december(east, steps=0)
+    response = hr.post(reverse(AHEAD[0], args=AHEAD[1]), follow=True)
+    assert "error" in [message.level_tag for message in response.context["messages"]]
 
 
-def test_pm_m01_the_plan_of_another_unit_is_out_of_reach(hr, east, west):
-    _plan(west)
-    line = PlanLine.objects.get()
-    assert hr.post(reverse("courses:remove_plan_line", args=[line.pk])).status_code == 404
-    assert hr.get(reverse("courses:programme", args=[line.programme_id])).status_code == 404
-    assert hr.get(reverse("courses:audience", args=[line.programme.audience_id])).status_code == 404
-    data = {"programme": line.programme_id, "month": "2026-12", "course": line.course_id}
-    assert hr.post(reverse("courses:plan"), data).status_code == 422
+def test_drafts_of_the_month_are_named(hr, east):
+    _plan_december(east)
+    PlanLine.objects.update(published_at=None)
+    context = hr.get(reverse("courses:month", args=["2026-12"])).context
+    assert (context["drafts"], context["rows"]) == (1, [])
 
 
-def test_a_programme_is_made_for_an_own_audience_only(hr, east, west):
-    own, other = make_audience(east), make_audience(west)
-    address = reverse("courses:new_programme")
-    assert hr.post(address, {"name": "新员工", "audience": other.pk, "active": "on"}).status_code == 422
-    assert hr.post(address, {"name": "新员工", "audience": own.pk, "active": "on"}).status_code == 302
-    assert Programme.objects.get().audience == own
+def test_pm_m01_only_hr_prepares(client, east):
+    _plan_december(east)
+    client.force_login(make_employee(unit=east, with_user=True).user)
+    assert client.post(reverse(AHEAD[0], args=AHEAD[1])).status_code == 403
+    assert not CourseRun.objects.exists()
