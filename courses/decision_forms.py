@@ -8,6 +8,7 @@ from django import forms
 from django.utils import formats
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from courses.models import DutyRequest
 
@@ -115,7 +116,10 @@ class AnswerForm(forms.Form):
         label=_("Due day"), required=False, widget=forms.DateInput(attrs=DAY, format="%Y-%m-%d")
     )
     answer = forms.CharField(
-        label=_("Answer"), max_length=300, required=False, widget=forms.Textarea(attrs={"rows": 2})
+        label=pgettext_lazy("to a request", "Answer"),
+        max_length=300,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
     )
 
     def __init__(self, *args, asked: DutyRequest, first: dt.date | None, **kwargs):

@@ -55,9 +55,10 @@ def items_for(actor: Actor) -> list[dict]:
         own = ("/learn/", "/quiz/", "/attempts/", "/certificates/")
         items.append({"url": reverse("portal:my_month"), "label": _("My month"), "icon": "month", "also": own})
     if actor.is_manager:
-        items.append({"url": reverse("portal:my_team"), "label": _("My team"), "icon": "team"})
+        items.append({"url": reverse("portal:my_team"), "label": _("My team"), "icon": "team", "also": ("/requests/",)})
     if actor.may("PM-I05"):
-        items.append({"url": reverse("portal:hr_desk"), "label": _("HR desk"), "icon": "desk", "also": ("/units/",)})
+        also = ("/units/",) if actor.is_manager else ("/units/", "/requests/")
+        items.append({"url": reverse("portal:hr_desk"), "label": _("HR desk"), "icon": "desk", "also": also})
     if actor.may("PM-C03"):
         items.append({"url": reverse("wagtailadmin_home"), "label": _("Edit content"), "icon": "edit"})
     if actor.may("PM-P12"):

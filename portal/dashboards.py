@@ -21,6 +21,7 @@ from core.models import Notice
 from core.periods import Month
 from core.search import han_query
 from courses.domain.comparison import LiveFigures, live_figures
+from courses.domain.matters import visible_matters
 from courses.domain.queries import (
     Figures,
     TeamRow,
@@ -32,7 +33,9 @@ from courses.domain.queries import (
     person_months,
     with_last_activity,
 )
+from courses.domain.requests import duty_events, to_decide
 from courses.models import CourseCataloguePage, CoursePage, CourseRun, Enrolment, PlanLine, RunStep
+from courses.models import Matter as DutyMatter
 from people.domain.access import Actor, visible_employees, visible_units
 from people.domain.queries import waiting_for_sign_in
 from people.domain.roster import visible_rosters
@@ -208,9 +211,19 @@ def imports_waiting(actor: Actor) -> QuerySet[RosterImport]:
 
 
 def open_matters(actor: Actor, month: Month, at: dt.datetime) -> list[Matter]:
-    """What waits for HR, only what there is. Four queries."""
+    """What waits for HR, only what there is. Six queries."""
     is_hr = "HRU" in actor.roles
     found = []
+    if actor.may("PM-T04") and (number := to_decide(actor, at).count()):
+        title = ngettext("%(n)d request waits for an answer", "%(n)d requests wait for an answer", number) % {
+            "n": number
+        }
+        text = _("Somebody asks for more time, or to be excused.")
+        found.append(Matter(title, text, number, reverse("courses:requests"), "question"))
+    if number := visible_matters(actor, "PM-M04").filter(state=DutyMatter.State.OPEN).count():
+        title = ngettext("%(n)d exception to settle", "%(n)d exceptions to settle", number) % {"n": number}
+        text = _("Late joiners, long leave, people who moved or left: each with a proposed answer.")
+        found.append(Matter(title, text, number, reverse("courses:matters"), "list"))
     if number := imports_waiting(actor).count():
         title = ngettext("%(n)d roster file is waiting", "%(n)d roster files are waiting", number) % {"n": number}
         text = _("Checked, but not applied yet. Look at the differences, then apply or discard it.")
@@ -250,7 +263,7 @@ class Record:
 
 
 def person_record(actor: Actor, employee: Employee, allowed: frozenset[str], at: dt.datetime) -> Record:
-    """A person's record as far as the reader may see it (rows_on). Ten queries at most."""
+    """A person's record as far as the reader may see it (rows_on). Twelve queries at most."""
     record = Record()
     today = timezone.localdate(at)
     if "PM-T05" in allowed:
@@ -317,6 +330,8 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
                 "text": one.reason,
             }
         )
+    if record.duties:
+        events += duty_events(enrolments=[duty.enrolment for duty in record.duties])
     passing = {one.enrolment_id: one for one in record.attempts or [] if one.passed}
     told = set()
     for duty in record.duties or []:

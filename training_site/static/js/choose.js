@@ -4,6 +4,7 @@ for (const form of document.querySelectorAll("[data-choose]")) {
   const boxes = [...form.querySelectorAll("[data-choose-one]")];
   if (!all || !boxes.length) continue;
   all.hidden = false;
+  for (const words of form.querySelectorAll("[data-choose-words]")) words.hidden = false;
   const show = () => {
     const chosen = boxes.filter((box) => box.checked).length;
     all.checked = chosen === boxes.length;
