@@ -71,6 +71,7 @@ def team_path(request):
         "month": month,
         "at": at,
         "is_manager": actor.is_manager,
+        "direct": not wide,
         "now": people_figures(people=people, month=month),
         "deciding": names["page"].paginator.count,
         "forecast": people_forecast(people=people, month=month, at=at, above=_above(home)),

@@ -189,8 +189,11 @@ def completion_unit(request, month: str, unit_id: int):
         "sees_path": _sees_path(actor, unit),
         "may_export": actor.may("PM-X02"),
         "series_values": [
-            figures.permille / 10 if figures.permille is not None and not counts_only else None
-            for _m, figures in series
+            # A month under way would look like a fall.
+            figures.permille / 10
+            if figures.permille is not None and not counts_only and (one < this_month() or not figures.open)
+            else None
+            for one, figures in series
         ],
         "previous_url": reverse("courses:completion_unit", args=[wanted.previous, unit.pk]) + query,
         "next_url": reverse("courses:completion_unit", args=[wanted.next, unit.pk]) + query

@@ -301,3 +301,12 @@ def test_the_page_of_the_group_asks_at_most_two_queries_more_for_the_same_point(
     make_enrolment(world.enrolments[0].employee, make_run(Course.objects.get(), month="2026-10"), state="completed")
     monkeypatch.setattr("django.utils.timezone.now", lambda: local(2026, 11, 20, 12))
     assert _queries(client, address) == without + 2
+
+
+def test_a_month_under_way_is_not_drawn_as_a_fall(as_, world, monkeypatch):
+    monkeypatch.setattr("django.utils.timezone.now", lambda: local(2026, 11, 20, 12))
+    make_enrolment(world.enrolments[0].employee, make_run(Course.objects.get(), month="2026-10"), state="completed")
+    client = as_("hr")
+    assert client.get(_unit(world, world.group)).context["series_values"][-2:] == [100, None]
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    assert as_("hr").get(_unit(world, world.group)).context["series_values"][-2:] == [100, 28.5]
