@@ -23,7 +23,9 @@ from core.jobs import run_job
 from core.notices import notify
 from core.periods import Month
 from core.spreadsheets import write_csv
+from courses.domain.audiences import save_audience
 from courses.domain.opening import catch_up, close_run, open_month
+from courses.domain.people_lists import add_by_number, make_list
 from courses.domain.progress import complete_step, visit_step
 from courses.domain.takeover import DoneStep, take_over_steps
 from courses.models import Audience, CourseRun, Enrolment, PlanLine, Programme, RunStep, Step, StepCompletion
@@ -98,6 +100,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         _people(builder)
         _sign_ins(builder)
         _plan(builder)
+        _future_supervisors(builder)
         for month, happenings in story.by_month(builder.company, builder.today):
             _month(builder, month, happenings)
         _current_branch(builder)
@@ -281,6 +284,36 @@ def _plan(builder: Builder) -> None:
         if place in _SECOND:
             other = courses[(place + _SECOND[place]) % len(courses)]
             PlanLine.objects.create(programme=counter, course=other, month=month, published_at=at)
+
+
+def _future_supervisors(builder: Builder) -> None:
+    """An audience that no list of units could say: shift supervisors and who may become one, minus who knows it already."""
+    root, by, at = builder.units[story.GROUP.code], builder.users[story.HR], builder.beginning
+    chosen = make_list(name="值班岗后备（网点推荐）", scope=root, by=by, at=at)
+    sellers = sorted(
+        number
+        for number, one in builder.people.items()
+        if one.position and one.position.title in ("营业员", "客户经理")
+    )
+    text = "\n".join(f"{number}\t{builder.people[number].name}" for number in sellers[2::11][:12])
+    add_by_number(people_list=chosen, text=text, people=Employee.objects.all(), by=by, at=at)
+    done = {"course": builder.courses[0].course.code, "on_time": True}
+    save_audience(
+        audience=None,
+        name="值班岗及后备",
+        name_en="Shift supervisors and who may become one",
+        scope=root,
+        rule={
+            "any": [
+                {"positions": ["值班经理"]},
+                {"positions": ["高级营业员"], "tenure_from": 24},
+                {"list": chosen.pk},
+            ],
+            "not": {"any": [{"completed": done}, {"tenure_until": 3}]},
+        },
+        by=by,
+        at=at,
+    )
 
 
 # --- one month ------------------------------------------------------------------------------------------------------
