@@ -6,18 +6,23 @@ import datetime as dt
 import logging
 from dataclasses import asdict
 
+from django.core.files.base import ContentFile
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.jobs import JobKind, JobProblem, every, every_night, job_kind
 from core.models import Event, Job
+from core.models.jobs import private_storage
+from core.pdf import PdfToolsMissing, join
 from core.periods import Month
-from courses.domain import catching_up, matters, opening, reconciling, reminders, requests, tallies
+from courses import closed_report
+from courses.domain import catching_up, closing, matters, opening, reconciling, reminders, requests, tallies
 from courses.domain.access import hr_units
 from courses.models import Course, CourseRun
-from people.domain.access import Actor
+from people.domain.access import Actor, visible_units
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +97,66 @@ class PrepareMonth(OpenMonth):
 DAYS_AHEAD = 7  # so many days before a month begins, its people are enrolled
 
 
+@job_kind("courses.closed_report", title=_("Drawing the signed report"))
+class ClosedReport(JobKind):
+    """Draws the signed report of a unit of a closed month, some hundred units at a time.
+
+    Arguments: the month and the unit. Acts as the person who asked: what they may no longer see is not drawn.
+    """
+
+    def start(self, job) -> int:
+        return self._report(job).parts
+
+    def chunk(self, job) -> int:
+        storage = private_storage()
+        before = sum(closed_report.pages(_content(_part(job, number))) for number in range(job.cursor))
+        try:
+            content = self._report(job).part(job.cursor, pages_before=before)
+        except PdfToolsMissing as missing:
+            raise JobProblem(gettext("This server lacks what PDFs need: %(what)s.") % {"what": missing}) from missing
+        name = _part(job, job.cursor)
+        storage.delete(name)  # of a run that died after writing it
+        storage.save(name, ContentFile(content))
+        return 1
+
+    def finish(self, job) -> dict:
+        storage = private_storage()
+        parts = [_part(job, number) for number in range(job.total)]
+        name = storage.save(f"jobs/closed-{job.pk}.pdf", ContentFile(join(_content(part) for part in parts)))
+        Job.objects.filter(pk=job.pk).update(file=name)
+        transaction.on_commit(lambda: [storage.delete(part) for part in parts])
+        return {"month": job.arguments["month"]}
+
+    def url(self, job) -> str:
+        return reverse("courses:closed_report_job", args=[job.pk])
+
+    @staticmethod
+    def _report(job) -> closed_report.Report:
+        actor = Actor(user=job.requested_by, on=timezone.localdate())
+        close = closing.closed_month(Month.parse(job.arguments["month"]))
+        if close is None or not visible_units(actor, "PM-X02").filter(pk=job.arguments["unit"]).exists():
+            raise JobProblem(gettext("You may no longer see this unit."))
+        return closed_report.Report(close, job.arguments["unit"], job.created_at)
+
+
+@every(dt.timedelta(hours=1))
+def forget_reports(now: dt.datetime) -> None:
+    """Delete drawn reports a week after they were made; they can be drawn again at any time."""
+    old = Job.objects.filter(kind="courses.closed_report", finished_at__lt=now - dt.timedelta(days=7))
+    for job in old.exclude(file="").exclude(file=None):
+        job.file.delete(save=False)
+        Job.objects.filter(pk=job.pk).update(file="")
+
+
+def _content(name: str) -> bytes:
+    with private_storage().open(name) as file:
+        return file.read()
+
+
+def _part(job, number: int) -> str:
+    return f"jobs/{job.pk}/{number:06d}.part"
+
+
 @every(dt.timedelta(hours=1))
 def prepare_next_month(now: dt.datetime) -> None:
     """Enrol the people of next month's published plan ahead, from DAYS_AHEAD days before it, and keep that up to date.
@@ -142,16 +207,6 @@ def follow_moved_units(now: dt.datetime) -> None:
     _newest_move = newest
 
 
-@every_night(reconciling.KIND)
-def reconcile_tallies_at_night(now: dt.datetime) -> dict:
-    """Recount the open runs, as the command reconcile_tallies does; what was wrong is put right and is an ERROR."""
-    follow_moved_units(now)  # a unit moved a moment ago is no fault
-    report = reconciling.reconcile(runs=reconciling.runs_to_count(), at=now)
-    if report.is_clean:
-        log.info("every completion count is right")
-    return report.result
-
-
 @every(dt.timedelta(minutes=1))
 def send_reminders_by_the_clock(now: dt.datetime) -> None:
     """Once a day, when the general ladder says so, tell the day's reminders (as the command send_reminders does).
@@ -172,6 +227,16 @@ def send_reminders_by_the_clock(now: dt.datetime) -> None:
     if not last.update(**values):
         Job.objects.create(kind=reminders.SENT_KIND, created_at=now, **values)
     log.info("%s people were reminded", report.people)
+
+
+@every_night(reconciling.KIND)
+def reconcile_tallies_at_night(now: dt.datetime) -> dict:
+    """Recount the open runs, as the command reconcile_tallies does; what was wrong is put right and is an ERROR."""
+    follow_moved_units(now)  # a unit moved a moment ago is no fault
+    report = reconciling.reconcile(runs=reconciling.runs_to_count(), at=now)
+    if report.is_clean:
+        log.info("every completion count is right")
+    return report.result
 
 
 @every_night("courses.find_matters")

@@ -1,4 +1,4 @@
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 
 from courses.views import (
     audiences,
@@ -82,6 +82,7 @@ urlpatterns = [
         completion.completion_export,
         name="completion_export",
     ),
+    path("", include("courses.closing_urls")),
     path("hr/exceptions/", matters.desk, name="matters"),
     path("hr/exceptions/look/", matters.look, name="look_for_matters"),
     path("hr/exceptions/settle/", matters.settle, name="settle_matters"),

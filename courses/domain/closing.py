@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models import F, Max, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Length, Substr
 
 from core.events import record_event, sealed
@@ -29,6 +29,7 @@ from courses.models import (
     ClosedFigure,
     CourseRun,
     DutyRequest,
+    Enrolment,
     EnrolmentChange,
     Matter,
     MonthClose,
@@ -716,3 +717,29 @@ def check_closed_months() -> Iterator[tuple[str, bool]]:
     """For manage.py verify_events: each closed month and whether its figures and signatures are what was sealed."""
     for close in MonthClose.objects.filter(state=_State.CLOSED).order_by("month"):
         yield f"closed month {close.month}", verify_close(close=close, history=False).sound
+
+
+# --- for pages and files ----------------------------------------------------------------------------------------------
+def closed_figures(*, close: MonthClose, unit_id: int, run: CourseRun | None = None) -> QuerySet[ClosedFigure]:
+    """This function will return the closed figures of a unit and everything below it then, in tree order."""
+    paths = ClosedFigure.objects.filter(close=close, unit=unit_id).order_by().values_list("path", flat=True)[:1]
+    path = paths.first()
+    if path is None:
+        return ClosedFigure.objects.none()
+    found = ClosedFigure.objects.filter(close=close, path__startswith=path).order_by("path", "run__course__code")
+    return found if run is None else found.filter(run=run)
+
+
+def signatures(*, close: MonthClose, unit_id: int) -> QuerySet[SignOff]:
+    """This function will return the signatures of a unit and everything below it then, in the order they were given."""
+    units = closed_figures(close=close, unit_id=unit_id).order_by().values("unit")
+    found = SignOff.objects.filter(close=close, unit__in=units).select_related("unit", "by__employee", "signed_from")
+    return found.order_by("at", "pk")
+
+
+def within(changed: QuerySet[Enrolment], *, close: MonthClose, unit_id: int) -> QuerySet[Enrolment]:
+    """This function will keep the duties (of history.changed_since) that counted in a unit at the close, or do now."""
+    then = closed_figures(close=close, unit_id=unit_id).order_by().values("unit")
+    unit = OrgUnit.objects.get(pk=unit_id)
+    now = OrgUnit.objects.under(unit).order_by().values("pk")
+    return changed.filter(Q(then_unit__in=then) | Q(unit__in=now))
