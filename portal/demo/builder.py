@@ -24,6 +24,7 @@ from core.notices import notify
 from core.periods import Month
 from core.spreadsheets import write_csv
 from courses.domain.audiences import save_audience
+from courses.domain.choice import give_up, offer_of, take_course
 from courses.domain.opening import catch_up, close_run, open_month
 from courses.domain.people_lists import add_by_number, make_list
 from courses.domain.progress import complete_step, visit_step
@@ -105,6 +106,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
             _month(builder, month, happenings)
         _current_branch(builder)
         _reasons(builder)
+        _by_choice(builder)
         _tell(builder)
     return builder
 
@@ -575,6 +577,46 @@ def _reasons(builder: Builder) -> None:
         at = max(failing.run.opens_at + dt.timedelta(minutes=30), builder.now - dt.timedelta(days=1, hours=2))
         if (quiz := next((one.step for one in steps if one.step.kind == _QUIZ), None)) and at < builder.now:
             _sit(builder, failing, quiz, at, passes=False)
+
+
+# --- by choice --------------------------------------------------------------------------------------------------------
+def _by_choice(builder: Builder) -> None:
+    """Courses that nobody asked for: begun, done, given up, and one proved by its test without the lessons."""
+    me = builder.people[story.CAST_NUMBERS[story.EMPLOYEE]]
+    active = Employee.objects.filter(state=Employee.State.ACTIVE, unit__isnull=False, user__isnull=False)
+    others = active.exclude(pk=me.pk).exclude(employee_no__in=story.CAST_NUMBERS.values()).order_by("employee_no")
+    near = list(others.filter(unit=me.unit)[:4])
+    far = list(others.exclude(unit=me.unit)[::29][:9])
+    first = max(moment(builder.month.first_day, 0, 5), builder.now - dt.timedelta(days=3))
+    courses = [demo.course for demo in builder.courses]
+    proved = [one for one in courses if one.test_out]
+    # They know it already: the test, and nothing else.
+    owing = Enrolment.objects.filter(run__month=builder.month, run__course__in=proved).values("employee")
+    provers = list(others.exclude(pk__in=owing)[:2])
+    learners = [(one, courses) for one in (me, *near, *far) if one not in provers]
+    for place, (person, offered) in enumerate([*learners, *((one, proved) for one in provers)]):
+        at = first + dt.timedelta(minutes=11 * place)
+        proves = offered is proved
+        turn = place % len(offered) if offered else 0
+        wanted = [*offered[turn:], *offered[:turn]]
+        course = next((one for one in wanted if offer_of(employee=person, course=one, at=at).may_take), None)
+        if course is None or at > builder.now:
+            continue
+        enrolment = take_course(employee=person, course=course, by=person.user, at=at)
+        steps = [one.step for one in RunStep.objects.filter(run=enrolment.run).select_related("step")]
+        lessons = [] if proves else [one for one in steps if one.kind != _QUIZ]
+        quiz = [one for one in steps if one.kind == _QUIZ]
+        finishes = proves or place % 4 == 1
+        for step in [*(lessons if finishes else lessons[: place % 2 + (person == me)]), *(quiz if finishes else [])]:
+            at += dt.timedelta(minutes=step.minutes + 3)
+            if at > builder.now:
+                break
+            if step.kind == _QUIZ:
+                _sit(builder, enrolment, step, at, passes=True)
+            else:
+                _read(enrolment, step, at)
+        if place % 4 == 3 and not proves:
+            give_up(enrolment=enrolment, by=person.user, at=min(at + dt.timedelta(hours=5), builder.now))
 
 
 # --- what the page tells ----------------------------------------------------------------------------------------------

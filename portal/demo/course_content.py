@@ -224,6 +224,7 @@ def _pages(
         outcomes="\n".join(line[language] for line in words["outcomes"]),
         picture=_picture(demo, words["image"], words["image_alt"], words["title"]),
         certificate_design=design,
+        test_out=words.get("test_out", False),
         live=False,
         first_published_at=at,
     )
