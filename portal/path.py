@@ -130,6 +130,11 @@ class Group:
     people: list[Missing]
 
     @property
+    def to_nudge(self) -> list[Employee]:
+        """Those whom one tap may remind now."""
+        return [one.employee for one in self.people if one.action is not None and one.action.nudge]
+
+    @property
     def owner_label(self) -> str:
         return str(OWNER_LABELS[self.owner])
 

@@ -1,6 +1,7 @@
 """The path to 100 %: one reason and one owner for each missing person, and pages down to names."""
 
 import datetime as dt
+import re
 
 import pytest
 from django.core.cache import cache
@@ -464,3 +465,22 @@ def test_desk_team_and_completion_lead_to_the_path(house, as_):
     assert f"{reverse('portal:team_path')}?month=2026-11" in text
     text = as_(house["author"]).get(reverse("courses:completion_unit", args=["2026-11", house["group"].pk])).text
     assert "/hr/path/" not in text
+
+
+def test_one_tap_reminds_a_person_or_a_whole_group(house, as_, monkeypatch):
+    """The buttons post what the nudge takes: ids of people the reader may nudge, and the way back."""
+    monkeypatch.setattr(path_views, "_nudge_url", lambda: "/nudge/")
+    people = [_one(house).employee for _ in range(3)]
+    Nudge.objects.create(
+        employee=people[2], by=house["manager"].user, at=dt.datetime.now(dt.UTC), on=dt.date(2026, 11, 18)
+    )
+    response = as_(house["manager"]).get("/team/path/?level=all")
+    (group,) = response.context["groups"]
+    assert group.to_nudge == people[:2]
+    forms = re.findall(r'<form method="post" action="/nudge/">(.*?)</form>', response.text, re.DOTALL)
+    posted = [re.findall(r'name="employee" value="(\d+)"', form) for form in forms]
+    assert posted == [[str(one.pk) for one in people[:2]], *([str(one.pk)] for one in people[:2])]
+    assert all('name="next" value="/team/path/?level=all"' in form for form in forms)
+    assert "Nudge all 2" in response.text
+    fragment = as_(house["hr"]).get(_path(house, name="unit_path_rows")).text
+    assert fragment.count("csrfmiddlewaretoken") == fragment.count('action="/nudge/"') == 3
