@@ -40,8 +40,8 @@ class Edition(models.Model):
     """The figures of a bulletin as they were computed once, from which close, and when. Append-only.
 
     ``figures`` is what bulletins.domain.figures.gather returned; ``digest`` the SHA-256 of its canonical form;
-    ``close_digest`` that of the month close; ``chain_sequence`` and ``chain_hash`` the head of the event chain
-    ``months`` at that moment. A page points at an edition, so neither editing nor an older revision of it can change a
+    ``close_digest`` that of the month close; ``chain_sequence`` and ``chain_hash`` the link of the event chain
+    ``months`` by which the month was closed. A page points at an edition, so neither editing nor an older revision of it can change a
     figure. Not a version of the text: that is a revision of the page.
     """
 

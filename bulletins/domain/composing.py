@@ -22,14 +22,13 @@ from bulletins.domain import words
 from bulletins.domain.figures import MonthNotClosed, digest_of, gather
 from bulletins.models import Bulletin, BulletinIndexPage, BulletinPage, Edition
 from core.events import record_event
-from core.models import ChainHead
 from core.periods import Month
 from courses.domain.authoring import LANGUAGES
+from courses.domain.closing import closing_event
 from courses.models import Enrolment, MonthClose
 from people.models import Employee, OrgUnit
 
 CHAIN = "bulletins"
-MONTHS_CHAIN = "months"  # where the closing of months is sealed
 _INDEX = {"zh-hans": "通报", "en": "Bulletins"}
 
 
@@ -123,7 +122,7 @@ def compose(*, month: Month, unit: OrgUnit, level: str, by, at: dt.datetime, pub
 
 def _edition(bulletin: Bulletin, level: str, figures: dict, by, at: dt.datetime) -> Edition:
     digest = digest_of(figures)
-    head = ChainHead.objects.filter(chain=MONTHS_CHAIN).first()
+    sealed = closing_event(bulletin.close)
     return Edition.objects.get_or_create(
         bulletin=bulletin,
         digest=digest,
@@ -131,8 +130,8 @@ def _edition(bulletin: Bulletin, level: str, figures: dict, by, at: dt.datetime)
             "level": level,
             "figures": figures,
             "close_digest": bulletin.close.digest,
-            "chain_sequence": head.sequence if head else 0,
-            "chain_hash": head.hash if head else "",
+            "chain_sequence": sealed.sequence if sealed else 0,
+            "chain_hash": sealed.hash if sealed else "",
             "made_at": at,
             "made_by": by,
         },

@@ -11,7 +11,7 @@ from core.templatetags.interface import count
 # The field in units of the drawing: room at the left and below for the scales.
 WIDTH, HEIGHT = 400, 260
 LEFT, RIGHT, TOP, BOTTOM = 38, 392, 14, 226
-_LABELS = 6  # more names than this are not written into the drawing; the tables have all
+_LABELS = 8  # more names than this are not written into the drawing; the tables have all
 _LINE = 11  # how far apart two names must stand
 
 
@@ -66,15 +66,16 @@ def funnel(figures: dict) -> Funnel | None:
     """This function will lay out the funnel plot of a bulletin; None where every unit has the same rate of 0 or 100 %.
 
     People run to the right on a logarithmic scale (a province and a branch fit one picture), the rate upwards. The
-    lowest rate shown is that of the lowest dot or of the limits of the smallest ranked unit, whichever is lower.
+    lowest rate shown is that of the lowest dot or of the outer limit of the smallest ranked unit, whichever is lower.
     """
     lines, units = figures["lines"], figures["units"]
     if not lines or not units:
         return None
     sizes = [line["people"] for line in lines]
-    across = _Scale(math.log(min(sizes) * 0.85), math.log(max(sizes) * 1.15), LEFT, RIGHT)
+    across = _Scale(math.log(min(sizes)), math.log(max(sizes)), LEFT, RIGHT)
     rates = [unit["completed"] / unit["assigned"] for unit in units]
-    foot = math.floor(min(*rates, _lowest_limit(lines)) * 20) / 20
+    ranked = [unit["people"] for unit in units if unit["rank"]] or sizes
+    foot = math.floor(min(*rates, _outer_limit(lines, min(ranked))) * 20) / 20
     upwards = _Scale(max(0.0, min(foot, 0.95)), 1.0, BOTTOM, TOP)
     whole = figures["total"]["completed"] / figures["total"]["assigned"]
     dots, named = [], []
@@ -106,10 +107,10 @@ class _Scale:
         return self.start + (value - self.first) / (self.last - self.first) * (self.end - self.start)
 
 
-def _lowest_limit(lines: list[dict]) -> float:
-    """The lower 95 % limit of the smallest unit that could be ranked: the funnel's mouth stays in the picture."""
-    large = [line for line in lines if line["people"] >= 30] or lines
-    return max(0.0, large[0]["shares"][1] / 100_000)
+def _outer_limit(lines: list[dict], people: int) -> float:
+    """The lower 99.8 % limit at about that size."""
+    nearest = min(lines, key=lambda line: abs(line["people"] - people))
+    return max(0.0, nearest["shares"][0] / 100_000)
 
 
 def _path(lines: list[dict], place: int, across: _Scale, upwards: _Scale) -> str:
@@ -128,22 +129,34 @@ def _path(lines: list[dict], place: int, across: _Scale, upwards: _Scale) -> str
 
 
 def _labels(named: list[tuple[float, float, str]]) -> list[Label]:
-    """The names of the units that differ, pushed apart where they would lie on each other."""
+    """The names of the units that differ, each moved down where it would lie on another; left out where it cannot."""
     labels: list[Label] = []
-    last = -math.inf
-    for y, x, text in sorted(named)[:_LABELS]:
-        y = max(y + 3.5, last + _LINE)
-        last = y
-        left = x > (LEFT + RIGHT) / 2
-        labels.append(Label(text, f"{x - 6 if left else x + 6:.1f}", f"{y:.1f}", "end" if left else "start"))
+    taken: list[tuple[float, float, float]] = []  # from and to across, and how high
+    for y, x, text in sorted(named):
+        leftwards = x > (LEFT + RIGHT) / 2
+        width = sum(10 if ord(char) > 0x2E7F else 5.5 for char in text)
+        start = x - 7 - width if leftwards else x + 7
+        for down in range(3):
+            base = y + 3.5 + down * _LINE
+            free = all(start > right or start + width < left or abs(base - at) >= _LINE for left, right, at in taken)
+            if free and base < BOTTOM and start >= LEFT:
+                taken.append((start, start + width, base))
+                anchor = "end" if leftwards else "start"
+                labels.append(Label(text, f"{x - 7 if leftwards else x + 7:.1f}", f"{base:.1f}", anchor))
+                break
+        if len(labels) == _LABELS:
+            break
     return labels
 
 
 def _round_sizes(smallest: int, largest: int) -> list[int]:
-    """Sizes with one digit that is not a zero (1, 2, 5), at most seven of them."""
-    found = [lead * 10**power for power in range(7) for lead in (1, 2, 5)]
-    found = [size for size in found if smallest * 0.85 <= size <= largest * 1.15]
-    return found[:: math.ceil(len(found) / 7)] if found else [largest]
+    """Sizes with one digit that is not a zero, as many of them as have room: 1 to 9, else 1, 2, 5, else 1."""
+    found: list[int] = []
+    for leads in (range(1, 10), (1, 2, 5), (1,)):
+        found = [size for power in range(7) for lead in leads if smallest <= (size := lead * 10**power) <= largest]
+        if len(found) <= 7:
+            break
+    return found
 
 
 def _round_rates(foot: float) -> list[float]:

@@ -222,7 +222,9 @@ def _lines(compared: list[dict], total: dict[str, int]) -> list[dict]:
     if not sizes or whole in (0, 1):
         return []
     found = []
-    for size in statistics.sizes_to_draw(largest=max(*sizes, statistics.SMALLEST), smallest=min(sizes)):
+    # a little beyond the smallest and the largest unit, so that even a few units of one size stand in a funnel
+    largest, smallest = max(*sizes, statistics.SMALLEST) * 3 // 2, max(1, min(sizes) * 2 // 3)
+    for size in statistics.sizes_to_draw(largest=largest, smallest=smallest):
         inner = statistics.limits(size, whole, statistics.INNER)
         outer = statistics.limits(size, whole, statistics.OUTER)
         shares = (outer.low_line, inner.low_line, inner.high_line, outer.high_line)

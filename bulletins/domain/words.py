@@ -138,17 +138,19 @@ def method(figures: dict) -> str:
 
 
 def funnel(figures: dict) -> str:
-    """The sentence of the funnel plot."""
-    ranked = [unit for unit in figures["units"] if unit["rank"]]
-    outside = sum(1 for unit in ranked if _is_outside(unit))
-    text = ngettext(
+    """The sentences of the funnel plot."""
+    text = _(
         "Each dot is a unit: people to the right, rate upwards. Between the lines chance alone explains the difference."
-        " %(outside)d of %(number)d ranked unit lies outside the 95 %% lines.",
-        "Each dot is a unit: people to the right, rate upwards. Between the lines chance alone explains the difference."
-        " %(outside)d of %(number)d ranked units lie outside the 95 %% lines.",
-        len(ranked),
     )
-    return text % {"outside": outside, "number": len(ranked)}
+    ranked = [unit for unit in figures["units"] if unit["rank"]]
+    if not ranked:
+        return text
+    outside = ngettext(
+        "%(outside)d of %(number)d ranked unit lies outside the 95 %% lines.",
+        "%(outside)d of %(number)d ranked units lie outside the 95 %% lines.",
+        len(ranked),
+    ) % {"outside": sum(1 for unit in ranked if _is_outside(unit)), "number": len(ranked)}
+    return pgettext("two sentences", "%(first)s %(second)s") % {"first": text, "second": outside}
 
 
 def _is_outside(unit: dict) -> bool:

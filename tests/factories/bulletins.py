@@ -5,6 +5,7 @@ import hashlib
 import itertools
 from zoneinfo import ZoneInfo
 
+from core.events import record_event
 from core.periods import Month
 from courses.models import ClosedFigure, MonthClose
 from tests.factories.courses import make_course, make_run
@@ -27,6 +28,8 @@ def seal(close):
     close.state, close.digest, close.newest_change = MonthClose.State.CLOSED, digest, 0
     close.closed_at = close.begun_at + dt.timedelta(days=2)
     close.save()
+    after = {"month": str(close.month), "digest": digest}
+    record_event(chain="months", action="month closed", subject=close, actor=None, at=close.closed_at, after=after)
     return close
 
 
