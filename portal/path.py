@@ -265,10 +265,8 @@ class _Rights:
 def _missing(duties: list[Enrolment], known: _Known, may: _Rights) -> Missing:
     """The first reason that fits, with its words, owner and action."""
     employee = duties[0].employee
-    for reason in Reason.REASONS:
-        found = _FITS[reason](employee, duties, known)
-        if found is not None:
-            break
+    fits = ((reason, _FITS[reason](employee, duties, known)) for reason in Reason.REASONS)
+    reason, found = next((reason, fit) for reason, fit in fits if fit is not None)  # the last one always fits
     duty = found.duty or duties[0]
     return Missing(
         employee=employee,

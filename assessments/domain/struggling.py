@@ -26,11 +26,11 @@ def stuck_enrolments(enrolments: Collection[int]) -> dict[int, Stuck]:
     done = set(StepCompletion.objects.filter(enrolment__in=enrolments).values_list("enrolment", "step"))
     made: dict[tuple[int, int], list[tuple[str, bool | None, int]]] = {}
     rows = Attempt.objects.filter(enrolment__in=enrolments).exclude(state=Attempt.State.VOIDED)
-    for enrolment, step, *attempt in rows.order_by("enrolment", "step", "number").values_list(
+    for enrolment, step, state, passed, allowed in rows.order_by("enrolment", "step", "number").values_list(
         "enrolment", "step", "state", "passed", "quiz__attempts_allowed"
     ):
         if (enrolment, step) not in done:
-            made.setdefault((enrolment, step), []).append(tuple(attempt))
+            made.setdefault((enrolment, step), []).append((state, passed, allowed))
     found: dict[int, Stuck] = {}
     for (enrolment, _step), attempts in made.items():
         submitted = [passed for state, passed, _allowed in attempts if state == Attempt.State.SUBMITTED]

@@ -313,7 +313,8 @@ def unit_forecast(*, unit: OrgUnit, month: Month, at: dt.datetime) -> Forecast |
     assigned, in_time = sums.get(unit.pk, (0, 0))
     if not assigned:
         return None
-    still = _in_unit(unit).filter(run__in=runs.current, voluntary=False, due_at__gt=at).unfinished().count()
+    unfinished = Enrolment.objects.unfinished().filter(run__in=runs.current, voluntary=False, due_at__gt=at)
+    still = unfinished.filter(unit__in=OrgUnit.objects.under(unit).order_by().values("pk")).count()
     if not still:
         return _forecast(due_at, assigned, in_time, 0, [], [])
     before = _before(due_at, at)

@@ -93,10 +93,9 @@ def newest_report() -> Report | None:
         .values_list("finished_at", "result")
         .first()
     )
-    if row is None:
+    if row is None or row[0] is None:
         return None
-    at, result = row
-    result = result or {}
+    at, result = row[0], row[1] or {}
     return Report(
         at=at,
         runs=result.get("runs", 0),
