@@ -17,6 +17,7 @@ from tests.journeys.year import DAY, Company, moment
 
 HISTORIES = int(os.environ.get("HISTORIES", "60"))
 FIRST = Month(2026, 1)
+PREPARED_BEFORE = 7 * DAY  # every other month is made ahead
 CLOSED_AFTER = 5 * DAY  # a month is closed so long after its due day
 
 DECISIONS = ("exempt", "withdraw", "reinstate", "extend", "past")
@@ -40,6 +41,7 @@ def live(company: Company, history: list, months: list[Month]) -> None:
     for offset, action in history:
         by_day.setdefault(months[0].first_day + offset * DAY, []).append(action)
     due = {month.last_day for month in months}
+    to_prepare = {month.first_day - PREPARED_BEFORE: month for month in months[1::2]}
     to_close = {month.last_day + CLOSED_AFTER: month for month in months}
     last = months[-1].next.last_day + DAY
     day = months[0].first_day
@@ -52,6 +54,8 @@ def live(company: Company, history: list, months: list[Month]) -> None:
         if opened or day in by_day or day in due or day - DAY in due or day in to_close or day == day.replace(day=1):
             company.evening(day)
             company.check()
+        if day in to_prepare:
+            company.prepare_month(to_prepare[day], day)
         if day in to_close:
             company.close_month(to_close[day], day)
         day += DAY

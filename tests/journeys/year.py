@@ -335,6 +335,10 @@ class Company:
                 duty.state, duty.on_time = "completed", min(end_of(on), at) <= duty.due
 
     # --- the calendar
+    def prepare_month(self, month: Month, day: dt.date) -> None:
+        """Make the duties ahead. To the oracle that is nothing: opening gives what it would have given without."""
+        opening.prepare_month(month=month, by=self.hr, at=moment(day, 21))
+
     def open_month(self, month: Month) -> None:
         opening.open_month(month=month, by=self.hr, at=moment(month.first_day, 8))
         self.oracle.open_month(month, month.first_day)
