@@ -31,6 +31,7 @@ register_converter(ExportKind, "export_kind")
 
 app_name = "courses"
 urlpatterns = [
+    path("", include("courses.reminder_urls")),
     path("learn/<int:enrolment_id>/", learning.overview, name="overview"),
     path("learn/take/<int:course_id>/", choice.take, name="take"),
     path("learn/<int:enrolment_id>/give-up/", choice.give_up, name="give_up"),

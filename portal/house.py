@@ -6,6 +6,7 @@ from django.db import transaction
 from wagtail.models import Locale, Page, Site
 
 from courses.domain.authoring import setup_authoring
+from courses.domain.reminders import set_up_ladder
 from courses.models import CourseCataloguePage
 from portal.models import HomePage
 
@@ -39,8 +40,8 @@ def set_up_house() -> Site:
     """This function will make what every installation needs before its first author signs in; safe to call again.
 
     Both languages, the site, a home page and a catalogue in each language (translations of each other), the authors'
-    groups, their permissions on pages, the question bank and the certificate designs, and the moderation workflow. What
-    exists is left as it is; Wagtail's own welcome page goes.
+    groups, their permissions on pages, the question bank and the certificate designs, the moderation workflow, and the
+    usual ladder of reminders. What exists is left as it is; Wagtail's own welcome page goes.
     """
     for code in (CHINESE, ENGLISH):
         Locale.objects.get_or_create(language_code=code)
@@ -53,6 +54,7 @@ def set_up_house() -> Site:
         lambda code: Page.objects.get(pk=homes[code].pk),
     )
     setup_authoring()
+    set_up_ladder()
     return site
 
 

@@ -34,7 +34,7 @@ NOTICES = 30
 EVENTS = 20
 
 RECORD_ROWS = ("PM-P02", "PM-P05", "PM-P07", "PM-P08", "PM-P09", "PM-P13", "PM-T01", "PM-T03", "PM-T04", "PM-T05")
-RECORD_ROWS += ("PM-T07", "PM-Q06", "PM-K01")
+RECORD_ROWS += ("PM-T07", "PM-Q06", "PM-K01", "PM-M03", "PM-M04")
 
 
 def _month(request, *, last: Month | None = None) -> Month:

@@ -20,15 +20,30 @@ from dataclasses import dataclass, field
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import CharField, Count, DateField, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value
+from django.db.models import (
+    CharField,
+    Count,
+    DateField,
+    Exists,
+    F,
+    IntegerField,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core import messaging
 from core.events import record_event
 from core.messaging import Quiet, message_kind, queue
-from core.models import Message
+from core.models import Message, Robot
+from core.periods import Month
 from courses.domain.queries import Figures
 from courses.domain.reminder_words import Open, Words, chat_words, digest_words, nudge_words
 from courses.models import (
@@ -45,7 +60,7 @@ from courses.models import (
     Tally,
 )
 from people.domain.access import Actor, visible_employees, visible_units
-from people.models import Employee, Leave
+from people.models import Employee, Leave, OrgUnit
 
 _State, _To = Enrolment.State, LadderStep.To
 _UNFINISHED = (_State.ASSIGNED, _State.IN_PROGRESS)
@@ -709,6 +724,54 @@ def unit_reference(unit_id: int) -> str:
     return f"unit:{unit_id}"
 
 
+def add_group_chat(*, robot: Robot, unit: OrgUnit, by, at: dt.datetime) -> GroupChat:
+    """This function will let a robot tell the figures of a unit. One event on the chain ``robots``.
+
+    The database refuses the same pair twice (IntegrityError).
+    """
+    with transaction.atomic():
+        chat = GroupChat.objects.create(robot=robot, unit=unit)
+        after = {"unit": unit.code}
+        record_event(chain="robots", action="unit added", subject=robot, actor=by, at=at, after=after)
+    return chat
+
+
+def remove_group_chat(*, chat: GroupChat, by, at: dt.datetime) -> None:
+    """This function will end that a robot tells the figures of a unit. One event on the chain ``robots``."""
+    with transaction.atomic():
+        robot, before = chat.robot, {"unit": chat.unit.code}
+        if GroupChat.objects.filter(pk=chat.pk).delete()[0]:
+            record_event(chain="robots", action="unit removed", subject=robot, actor=by, at=at, before=before)
+
+
+def try_robot(*, robot: Robot, by, at: dt.datetime) -> Message:
+    """This function will post a test message to a group chat at once and return it with its outcome.
+
+    Call it outside a transaction: the message is on the log before it is sent.
+    """
+    with translation.override("zh-hans"):
+        words = {"name": by.employee.label if getattr(by, "employee", None) else str(by)}
+        message = messaging.chat(
+            key=f"test-{at.timestamp():.6f}",
+            kind="test",
+            robot=robot,
+            language="zh-hans",
+            subject=gettext("Test message"),
+            text=gettext("%(name)s tries whether messages arrive here. They do.") % words,
+        )
+    message.created_at, message.not_before = at, at + messaging.LEASE  # no worker is to take it meanwhile
+    message.tries = messaging.MAX_TRIES - 1  # tried once: who asked looks at what came back
+    message.save()
+    return messaging.deliver_now(message=message, clock=lambda: at)
+
+
+def last_messages_of_robots() -> dict[int, Message]:
+    """This function will return the newest message to each robot. One query."""
+    newest = Message.objects.filter(robot=OuterRef("robot")).order_by("-pk").values("pk")[:1]
+    rows = Message.objects.filter(robot__isnull=False, pk=Subquery(newest)).select_related("robot")
+    return {row.robot_id: row for row in rows if row.robot_id}
+
+
 # --- by hand ----------------------------------------------------------------------------------------------------------
 class Skip:
     """Why somebody was not nudged."""
@@ -829,6 +892,17 @@ def _nudge_messages(
         quiet=quiet,
         at=at,
     )
+
+
+def people_with_open_duties(*, people: QuerySet[Employee], enrolments: QuerySet[Enrolment]) -> QuerySet[Employee]:
+    """This function will narrow some people to those who have an unfinished, owed duty among the enrolments."""
+    theirs = enrolments.filter(state__in=_UNFINISHED, voluntary=False, employee=OuterRef("pk")).order_by()
+    return people.filter(Exists(theirs))
+
+
+def open_in_month(month: Month) -> QuerySet[Enrolment]:
+    """This function will return the unfinished duties of a month whose run is open."""
+    return Enrolment.objects.filter(run__month=month, run__state=CourseRun.State.OPEN).unfinished()
 
 
 def nudged_today(*, employees: Iterable[int], on: dt.date) -> set[int]:
