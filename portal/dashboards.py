@@ -20,6 +20,7 @@ from certificates.models import Certificate
 from core.models import Notice
 from core.periods import Month
 from core.search import han_query
+from courses.domain import closing
 from courses.domain.comparison import LiveFigures, live_figures
 from courses.domain.matters import visible_matters
 from courses.domain.queries import (
@@ -210,6 +211,38 @@ def imports_waiting(actor: Actor) -> QuerySet[RosterImport]:
     return visible_rosters(actor).filter(state__in=waiting)
 
 
+def closing_matters(actor: Actor, at: dt.datetime) -> list[Matter]:
+    """Months that HR can begin to close, sign or close for good. Two queries, and three for a month being signed."""
+    units = actor.units("HRU")
+    runs_months = any(unit.is_root() for unit in units)
+    months = closing.months_to_close(at=at)
+    found = []
+    if runs_months and (waiting := [month for month, close in months if close is None]):
+        number = len(waiting)
+        title = ngettext("%(n)d month can be closed", "%(n)d months can be closed", number) % {"n": number}
+        text = _("Every course of it is due. Begin with %(month)s.") % {"month": waiting[0].label}
+        found.append(Matter(title, text, number, reverse("courses:close_month", args=[waiting[0]]), "check"))
+    for month, close in months:
+        if close is None:
+            continue
+        stand = closing.signing(month=month, close=close).values()
+        mine = [one for one in stand if not one.is_signed and any(unit.contains(one.unit) for unit in units)]
+        words = {"month": month.label, "n": len(mine)}
+        url = reverse("courses:close_month", args=[month])
+        if mine:
+            title = ngettext(
+                "%(month)s: %(n)d unit waits for a signature",
+                "%(month)s: %(n)d units wait for a signature",
+                len(mine),
+            )
+            text = _("A month is signed from the branches up, and then closed for good.")
+            found.append(Matter(title % words, text, len(mine), url, "edit"))
+        elif runs_months and all(one.is_signed for one in stand):
+            text = _("Every unit is signed. Closing freezes and seals the figures.")
+            found.append(Matter(_("%(month)s can be closed for good") % words, text, 1, url, "check"))
+    return found
+
+
 def open_matters(actor: Actor, month: Month, at: dt.datetime) -> list[Matter]:
     """What waits for HR, only what there is. Six queries."""
     is_hr = "HRU" in actor.roles
@@ -235,6 +268,8 @@ def open_matters(actor: Actor, month: Month, at: dt.datetime) -> list[Matter]:
         text = _("Its month has come. Opening it gives the people of the plan their duty.")
         url = reverse("courses:month", args=[month]) if is_hr else ""
         found.append(Matter(title, text, number, url, "month"))
+    if is_hr:
+        found += closing_matters(actor, at)
     if number := people_without_sign_in(actor, at).count():
         title = ngettext("%(n)d person cannot sign in yet", "%(n)d people cannot sign in yet", number) % {"n": number}
         text = _("They need an invitation: a link by e-mail or on a printed sheet.")

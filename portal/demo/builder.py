@@ -39,6 +39,7 @@ from people.domain.units import add_unit
 from people.models import Employee, OrgUnit, Position, RoleGrant, RosterImport, User
 from portal.demo import company as story
 from portal.demo import news
+from portal.demo.closing import begin_to_sign, close_for_good
 from portal.demo.course_content import DemoCourse, build_course, read_courses
 from portal.demo.learning import Shelf, Way, answer, draw, knows, way_through
 from portal.house import set_up_house
@@ -107,6 +108,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         _current_branch(builder)
         _reasons(builder)
         _by_choice(builder)
+        begin_to_sign(builder, builder.month.previous)
         _tell(builder)
     return builder
 
@@ -324,6 +326,8 @@ def _month(builder: Builder, month: Month, happenings: list[story.Happening]) ->
     before = [one for one in happenings if one.on <= month.first_day]
     for one in before:
         _happen(builder, one)
+    if builder.first_month < month < builder.month:
+        close_for_good(builder, month.previous)
     for run in CourseRun.objects.filter(state=CourseRun.State.OPEN, month=month.plus(-2)):
         close_run(run=run, by=by, at=moment(month.first_day, 7))
     open_month(month=month, by=by, at=moment(month.first_day, 8))
