@@ -726,6 +726,7 @@ def closed_month(request, month: str, unit_id: int | None = None):
         "check": check,
         "signatures": _signatures(shown) if shown.unit else [],
         "may_export": shown.actor.may("PM-X02"),
+        "may_tell": bool(rows) and shown.unit.pk in {unit.pk for unit in shown.actor.units("HRU")},
         "at": timezone.now(),
     }
     return render(request, "courses/closing_closed.html", context)

@@ -38,13 +38,19 @@ def this_month() -> Month:
 
 def _tabs(active: str) -> list[dict]:
     return [
-        {"label": label, "url": reverse(f"courses:{name}"), "active": name == active, "count": None}
+        {
+            "label": label,
+            "url": reverse(name if ":" in name else f"courses:{name}"),
+            "active": name == active,
+            "count": None,
+        }
         for name, label in (
             ("months", _("Months")),
             ("plan", _("Plan")),
             ("programmes", _("Programmes")),
             ("audiences", _("Audiences")),
             ("ladder", _("Reminders")),
+            ("bulletins:desk", _("Bulletins")),
         )
     ]
 
