@@ -25,8 +25,9 @@ from core.periods import Month
 from core.spreadsheets import write_csv
 from courses.domain.audiences import save_audience
 from courses.domain.choice import give_up, offer_of, take_course
-from courses.domain.opening import catch_up, close_run, open_month
+from courses.domain.opening import catch_up, close_run, open_month, prepare_month
 from courses.domain.people_lists import add_by_number, make_list
+from courses.domain.planning import plan_course
 from courses.domain.progress import complete_step, visit_step
 from courses.domain.takeover import DoneStep, take_over_steps
 from courses.models import Audience, CourseRun, Enrolment, PlanLine, Programme, RunStep, Step, StepCompletion
@@ -109,6 +110,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         _reasons(builder)
         _by_choice(builder)
         begin_to_sign(builder, builder.month.previous)
+        _plan_ahead(builder)
         _tell(builder)
     return builder
 
@@ -318,6 +320,15 @@ def _future_supervisors(builder: Builder) -> None:
         by=by,
         at=at,
     )
+
+
+def _plan_ahead(builder: Builder) -> None:
+    """Next month is made ahead, the two after it are drafts of HR, and the year to come can be copied from this one."""
+    by, programme = builder.users[story.HR], Programme.objects.get(name_en="One course a month")
+    prepare_month(month=builder.month.next, by=by, at=builder.now)
+    for ahead, demo in enumerate(builder.courses[-2:], start=2):
+        month = builder.month.plus(ahead)
+        plan_course(programme=programme, course=demo.course, month=month, by=by, at=builder.now)
 
 
 # --- one month ------------------------------------------------------------------------------------------------------
