@@ -100,7 +100,7 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         *page("sign-in-of-person", "people:person_sign_in", me.pk),
         *page("months", "courses:months"),
         *page("month", "courses:month", month),
-        *page("plan", "courses:plan"),
+        *page("plan", "courses:programme_plan", pk(Programme.objects.first()), Month.of(timezone.localdate()).year),
         *page("programmes", "courses:programmes"),
         *page("programme", "courses:programme", pk(Programme.objects.first())),
         *page("audiences", "courses:audiences"),
