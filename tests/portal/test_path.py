@@ -201,31 +201,68 @@ def test_who_left_is_the_first_reason(house, at):
 
 def test_reasons_go_by_their_published_order(house, at):
     """Everything at once: taken away one by one from the front, the next reason shows."""
+    course = make_course()
+    step = make_quiz_step(make_quiz(attempts_allowed=3), course=course)
     employee = make_employee(house["west"], house["manager"], hired_on=dt.date(2026, 11, 2))
-    enrolment = make_enrolment(employee, house["run"], state="in_progress", due_at=at - dt.timedelta(days=1))
+    enrolment = make_enrolment(employee, make_run(course), state="in_progress", due_at=at - dt.timedelta(days=1))
     Placement.objects.filter(employee=employee).update(unit=house["east"], ends_on=dt.date(2026, 11, 4))
     move = Placement.objects.create(employee=employee, unit=house["west"], starts_on=dt.date(2026, 11, 5))
     leave = make_leave(employee, at.date(), at.date())
     asked = DutyRequest.objects.create(
         enrolment=enrolment, kind="exemption", code="other", text="", until=None, asked_at=at
     )
+    attempt = Attempt.objects.create(
+        enrolment=enrolment,
+        step=step,
+        quiz=quiz_of(step=step),
+        number=1,
+        state="submitted",
+        rules={},
+        started_at=at,
+        submitted_at=at,
+        max_score=5,
+        passed=False,
+    )
+    person, duty = Employee.objects.filter(pk=employee.pk), Enrolment.objects.filter(pk=enrolment.pk)
+    person.update(state="left", left_on=dt.date(2026, 11, 17))
+    takes_away = [
+        lambda: person.update(state="active", left_on=None),
+        lambda: person.update(user=make_user()),
+        leave.delete,
+        lambda: DutyRequest.objects.filter(pk=asked.pk).update(state="taken_back", decided_at=at),
+        lambda: Attempt.objects.filter(pk=attempt.pk).update(state="voided"),
+        lambda: Placement.objects.filter(pk=move.pk).update(unit=house["east"]),
+        lambda: person.update(hired_on=dt.date(2025, 1, 1)),
+        lambda: duty.update(due_at=house["run"].due_at, changed_at=at),
+        lambda: duty.update(state="assigned", changed_at=at),
+    ]
     seen = [_only(house, at)[0]]
-    Employee.objects.filter(pk=employee.pk).update(user=make_user())
-    seen.append(_only(house, at)[0])
-    leave.delete()
-    seen.append(_only(house, at)[0])
-    DutyRequest.objects.filter(pk=asked.pk).update(state="taken_back", decided_at=at)
-    seen.append(_only(house, at)[0])
-    Placement.objects.filter(pk=move.pk).update(unit=house["east"])
-    seen.append(_only(house, at)[0])
-    Employee.objects.filter(pk=employee.pk).update(hired_on=dt.date(2025, 1, 1))
-    seen.append(_only(house, at)[0])
-    Enrolment.objects.filter(pk=enrolment.pk).update(due_at=house["run"].due_at, changed_at=at)
-    seen.append(_only(house, at)[0])
-    Enrolment.objects.filter(pk=enrolment.pk).update(state="assigned", changed_at=at)
-    seen.append(_only(house, at)[0])
-    order = [reason for reason in Reason.REASONS if reason not in {Reason.LEFT, Reason.STUCK}]
-    assert seen == order
+    for take_away in takes_away:
+        take_away()
+        seen.append(_only(house, at)[0])
+    assert seen == [
+        "left",
+        "no_sign_in",
+        "on_leave",
+        "asked",
+        "stuck",
+        "moved",
+        "new",
+        "overdue",
+        "begun",
+        "not_begun",
+    ]
+
+
+def test_pm_t03_who_is_hr_of_another_unit_exempts_nobody_here(house, at):
+    """The manager is HR of the east as well: in the west that gives no right."""
+    grant(house["manager"].user, "hr", house["east"])
+    for unit, manager in ((house["west"], house["manager"]), (house["east"], None)):
+        employee = make_employee(unit, manager, with_user=True)
+        make_enrolment(employee, house["run"])
+        make_leave(employee, at.date(), dt.date(2026, 12, 20))
+    actions = [one.action and one.action.label for one in _missing(house, at, who="manager")]
+    assert actions == [None, "Exempt"]
 
 
 def test_a_person_with_two_duties_is_one_row_with_the_weightier_reason(house, at):
