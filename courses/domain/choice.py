@@ -22,20 +22,6 @@ from courses.domain.progress import accepts_work
 from courses.models import Course, CourseRun, Enrolment
 from people.models import Employee
 
-__all__ = [
-    "AlreadyOwed",
-    "ChoiceRefused",
-    "NotByChoice",
-    "NotGivenUp",
-    "NotReady",
-    "Offer",
-    "PlannedLater",
-    "give_up",
-    "offer_of",
-    "proof_of",
-    "take_course",
-]
-
 _State, _Reason = Enrolment.State, Enrolment.Reason
 _UNFINISHED = (_State.ASSIGNED, _State.IN_PROGRESS)
 
@@ -103,7 +89,7 @@ def offer_of(*, employee: Employee, course: Course, at: dt.datetime) -> Offer:
             return Offer(refusal=PlannedLater())
         if not course.steps.filter(live=True, required=True).exists():
             return Offer(refusal=NotReady())
-        if course.certificate_design_id and not course.certificate_design.versions.exists():
+        if course.certificate_design and not course.certificate_design.versions.exists():
             return Offer(refusal=NotReady())
     elif not accepts_work(run=run, at=at):
         return Offer(refusal=NotReady())
@@ -121,8 +107,8 @@ def take_course(*, employee: Employee, course: Course, by, at: dt.datetime) -> E
         course = Course.objects.select_related("certificate_design").get(pk=course.pk)
         employee = Employee.objects.select_related("unit").get(pk=employee.pk)
         offer = offer_of(employee=employee, course=course, at=at)
-        if offer.refusal is not None:
-            raise offer.refusal
+        if offer.refusal is not None or employee.unit is None:
+            raise offer.refusal or NotByChoice
         if offer.taken is not None:
             return offer.taken
         try:

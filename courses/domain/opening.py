@@ -261,10 +261,10 @@ def preview_run(
     """
     run = run or CourseRun(course=course, month=month, **default_times(month))
     planned = run.pk is not None and run.state == CourseRun.State.PLANNED
-    lines = {line.pk: line for line in lines}
+    every = {line.pk: line for line in lines}
     if planned:
-        lines |= {line.pk: line for line in _prepared_lines(run)}
-    people = planned_people(lines=lines.values(), on=on)
+        every |= {line.pk: line for line in _prepared_lines(run)}
+    people = planned_people(lines=every.values(), on=on)
     have_it = Enrolment.objects.filter(run_id=run.pk or 0).exclude(_by_choice())
     if planned:
         have_it = have_it.exclude(_taken_out_ahead())
