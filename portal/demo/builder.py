@@ -293,7 +293,7 @@ def _plan(builder: Builder) -> None:
 
 
 def _future_supervisors(builder: Builder) -> None:
-    """An audience that no list of units could say: shift supervisors and who may become one, minus who knows it already."""
+    """An audience that no list of units could say: shift supervisors and who may become one, but who has proved it."""
     root, by, at = builder.units[story.GROUP.code], builder.users[story.HR], builder.beginning
     chosen = make_list(name="值班岗后备（网点推荐）", scope=root, by=by, at=at)
     sellers = sorted(
@@ -303,7 +303,8 @@ def _future_supervisors(builder: Builder) -> None:
     )
     text = "\n".join(f"{number}\t{builder.people[number].name}" for number in sellers[2::11][:12])
     add_by_number(people_list=chosen, text=text, people=Employee.objects.all(), by=by, at=at)
-    done = {"course": builder.courses[0].course.code, "on_time": True}
+    this_month = builder.courses[(story.MONTHS - 1) % len(builder.courses)].course
+    done = {"course": this_month.code, "since": str(builder.month)}
     save_audience(
         audience=None,
         name="值班岗及后备",
