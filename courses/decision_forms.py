@@ -113,7 +113,10 @@ class AnswerForm(forms.Form):
     """A manager's or HR's answer to a request: the day that is granted, and words."""
 
     until = forms.DateField(  # empty: the day that was asked for
-        label=_("Due day"), required=False, widget=forms.DateInput(attrs=DAY, format="%Y-%m-%d")
+        label=_("Due day"),
+        required=False,
+        help_text=_("Earlier than asked is possible."),
+        widget=forms.DateInput(attrs=DAY, format="%Y-%m-%d"),
     )
     answer = forms.CharField(
         label=pgettext_lazy("to a request", "Answer"),

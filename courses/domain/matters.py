@@ -614,7 +614,8 @@ _DAYS = {"since", "first", "last", "back_on", "until", "left_on", "due_on", "don
 def answer_label(matter: Matter, answer: str) -> str:
     """This function will word a way to settle a matter, for a button."""
     if answer == _Proposal.EXTEND:
-        return _("Move the due day to %(day)s") % {"day": _day(matter.data["until"])}
+        day = formats.date_format(dt.date.fromisoformat(matter.data["until"]), "MONTH_DAY_FORMAT")
+        return _("Move the due day to %(day)s") % {"day": day}
     if answer == _Proposal.KEEP:
         own = {
             _Kind.LEAVER: _("Keep it as a debt"),

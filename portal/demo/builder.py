@@ -42,6 +42,7 @@ from portal.demo import company as story
 from portal.demo import news
 from portal.demo.closing import begin_to_sign, close_for_good
 from portal.demo.course_content import DemoCourse, build_course, read_courses
+from portal.demo.desk import fill_the_desk
 from portal.demo.learning import Shelf, Way, answer, draw, knows, way_through
 from portal.house import set_up_house
 from portal.models import HomePage, NewsPage
@@ -109,6 +110,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         _current_branch(builder)
         _reasons(builder)
         _by_choice(builder)
+        fill_the_desk(builder)
         begin_to_sign(builder, builder.month.previous)
         _plan_ahead(builder)
         _tell(builder)

@@ -577,7 +577,7 @@ def test_every_matter_is_told_in_words(many, run, root, sales):
     }
     assert labels == {
         "late_joiner": ["Leave it for next month", "Give the duty now"],
-        "long_leave": ["Exempt", "Move the due day to 2 December 2026", "Leave it as it is"],
+        "long_leave": ["Exempt", "Move the due day to 2 December", "Leave it as it is"],
         "left_audience": ["Leave it as it is", "Withdraw the duty"],
         "leaver": ["Keep it as a debt", "Withdraw the duty"],
         "duplicate": ["The record is corrected", "They are two people"],
