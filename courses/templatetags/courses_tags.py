@@ -65,4 +65,16 @@ def begun(figures) -> int:
 @register.filter
 def month_names(months, between: str) -> str:
     """``{{ months|month_names:comma }}``: the names of months of a year that is known, with something between."""
-    return between.join(formats.date_format(month.first_day, "F") for month in months)
+    return between.join(month_name(month) for month in months)
+
+
+@register.filter
+def month_name(month) -> str:
+    """A month where the year is known: November, 11月."""
+    return formats.date_format(month.first_day, pgettext("format of a month without its year", "F"))
+
+
+@register.filter
+def short_month(month) -> str:
+    """A month where there is little room: Nov, 11月."""
+    return formats.date_format(month.first_day, pgettext("format of a month in little room", "M"))

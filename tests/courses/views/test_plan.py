@@ -4,11 +4,13 @@ import re
 
 import pytest
 from django.urls import reverse
+from django.utils import translation
 
 from core.models import Event
 from core.periods import Month
 from courses.domain import opening
 from courses.models import Enrolment, PlanLine, Programme
+from courses.templatetags.courses_tags import month_names, short_month
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_programme
 from tests.factories.people import grant, make_employee, make_unit, make_user
 
@@ -286,3 +288,9 @@ def test_drafts_are_published_and_taken_back(hr, line):
     assert _plan() == [("A-1", "2026-12", True), ("B-2", "2026-12", False)]
     _do(hr, "unpublish", line)
     assert _plan() == [("A-1", "2026-12", False), ("B-2", "2026-12", False)]
+
+
+@pytest.mark.parametrize(("language", "short", "name"), [("en", "Nov", "November"), ("zh-hans", "11月", "11月")])
+def test_a_month_is_named_without_its_year(language, short, name):
+    with translation.override(language):
+        assert (short_month(NOVEMBER), month_names([NOVEMBER, DECEMBER], "|").split("|")[0]) == (short, name)
