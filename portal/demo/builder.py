@@ -40,6 +40,7 @@ from people.domain.units import add_unit
 from people.models import Employee, OrgUnit, Position, RoleGrant, RosterImport, User
 from portal.demo import company as story
 from portal.demo import news
+from portal.demo.bulletins import publish_bulletins
 from portal.demo.closing import begin_to_sign, close_for_good
 from portal.demo.course_content import DemoCourse, build_course, read_courses
 from portal.demo.desk import fill_the_desk
@@ -113,6 +114,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         fill_the_desk(builder)
         begin_to_sign(builder, builder.month.previous)
         _plan_ahead(builder)
+        publish_bulletins(builder)
         _tell(builder)
     return builder
 
