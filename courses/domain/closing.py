@@ -722,8 +722,7 @@ def check_closed_months() -> Iterator[tuple[str, bool]]:
 # --- for pages and files ----------------------------------------------------------------------------------------------
 def closed_figures(*, close: MonthClose, unit_id: int, run: CourseRun | None = None) -> QuerySet[ClosedFigure]:
     """This function will return the closed figures of a unit and everything below it then, in tree order."""
-    paths = ClosedFigure.objects.filter(close=close, unit=unit_id).order_by().values_list("path", flat=True)[:1]
-    path = paths.first()
+    path = ClosedFigure.objects.filter(close=close, unit=unit_id).values_list("path", flat=True).first()
     if path is None:
         return ClosedFigure.objects.none()
     found = ClosedFigure.objects.filter(close=close, path__startswith=path).order_by("path", "run__course__code")

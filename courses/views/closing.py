@@ -30,7 +30,7 @@ from courses.domain.access import hr_units, sees_people, sees_units
 from courses.domain.closing import ClosedUnit, Standing, UnitSigning
 from courses.domain.history import Change, How, Point
 from courses.domain.opening import end_of
-from courses.domain.queries import Figures, courses_of_month, page_after
+from courses.domain.queries import Figures, courses_of_month, page_after, people_figures
 from courses.models import Course, CourseRun, MonthClose, SignOff
 from courses.templatetags.courses_tags import state_chip
 from courses.views.completion import SMALLEST_GROUP, _counts_only, _top_units
@@ -52,12 +52,16 @@ def person_name(user: User | None) -> str:
 
 
 def _named(labels: Iterable[str]) -> str:
-    """A few names, and how many more."""
+    """A few names of units, and how many more."""
     labels = list(labels)
-    shown = pgettext("between names", ", ").join(labels[:NAMED])
+    shown = _listed(labels[:NAMED])
     if len(labels) > NAMED:
-        return _("%(names)s and %(number)d more") % {"names": shown, "number": len(labels) - NAMED}
+        return pgettext("units", "%(names)s and %(number)d more") % {"names": shown, "number": len(labels) - NAMED}
     return shown
+
+
+def _listed(labels: Iterable[str]) -> str:
+    return pgettext("between names", ", ").join(labels)
 
 
 # --- closing ----------------------------------------------------------------------------------------------------------
@@ -204,9 +208,8 @@ def _say_who(rows: list[_SigningRow], desk: _Desk) -> None:
     for row in open_rows:
         if row.waits_for:
             row.waits_words = _("waits for %(units)s") % {"units": _named(unit.label for unit in row.waits_for)}
-        ids = [user.pk for unit in (row.waits_for or (row.unit,)) for user in people[unit.pk]]
         users = {user.pk: user for unit in (row.waits_for or (row.unit,)) for user in people[unit.pk]}
-        row.on_whom = _named(person_name(users[pk]) for pk in dict.fromkeys(ids))
+        row.on_whom = _listed(person_name(user) for user in list(users.values())[:NAMED])
 
 
 def _steps(desk: _Desk) -> list[dict]:
@@ -220,7 +223,7 @@ def _steps(desk: _Desk) -> list[dict]:
         if desk.close is None:
             states = ["current", "open", "open"]
     labels = [
-        (_("Begin"), _("once every course is due")),
+        (pgettext("month close", "Begin"), _("once every course is due")),
         (pgettext("month close", "Sign"), _("from the branches up")),
         (_("Close for good"), _("figures frozen and sealed")),
     ]
@@ -697,7 +700,7 @@ def closed_month(request, month: str, unit_id: int | None = None):
         closed = history.people_as_of(
             people=people, month=shown.month, at=shown.close.closed_at, newest=shown.close.newest_change
         )
-        adjusted = history.people_as_of(people=people, month=shown.month, at=timezone.now())
+        adjusted = people_figures(people=people, month=shown.month)
     event = closing.closing_event(shown.close)
     check = closing.verify_close(close=shown.close) if "check" in request.GET and shown.sees_units else None
     parameters = {"course": shown.course.code} if shown.course else {}
