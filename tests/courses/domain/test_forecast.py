@@ -7,7 +7,7 @@ from math import comb, factorial
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.periods import Month
@@ -122,6 +122,7 @@ _months = st.lists(
 )
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(_months, _months, st.integers(0, 200))
 def test_prediction_lies_within_what_is_possible(own, above, number):
     found = predict(number=number, past=_past(*own), above=_past(*above))
@@ -129,6 +130,7 @@ def test_prediction_lies_within_what_is_possible(own, above, number):
     assert 0 <= found.expected <= number
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(_months, st.integers(1, 100))
 def test_more_open_duties_never_mean_fewer_finished(own, number):
     past = _past(*own)
@@ -139,6 +141,7 @@ def test_more_open_duties_never_mean_fewer_finished(own, number):
     assert less.expected < more.expected
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 60), st.data(), st.integers(3, 12), st.integers(1, 60))
 def test_a_better_history_never_promises_less(open_, data, months, number):
     """Months alike: only the rate differs, so nothing else can move the interval."""
@@ -150,6 +153,7 @@ def test_a_better_history_never_promises_less(open_, data, months, number):
     assert first.expected < second.expected
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(0, 60), st.floats(0.05, 60), st.floats(0.05, 60))
 def test_distribution_adds_up_and_its_interval_holds_four_fifths(number, a, b):
     found = distribution(number=number, a=a, b=b)
