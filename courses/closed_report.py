@@ -107,7 +107,7 @@ class Report:
             "last": last,
             "event": closing.closing_event(self.close) if last else None,
             "head": ChainHead.objects.filter(chain="months").first() if last else None,
-            "pages_before": pages_before,
+            "first_page": pages_before + 1,
             "times": {
                 "closed": timezone.localtime(self.close.closed_at),
                 "printed": timezone.localtime(self.at),

@@ -543,7 +543,7 @@ def digest_of(close: MonthClose) -> tuple[str, int]:
     """This function will return (the SHA-256 of a closed month's figures, how many rows they are).
 
     Over the month and then each row in the order of run and unit, each as JSON without white space on a line of its own
-    (docs/decisions/0012).
+    (docs/decisions/0013).
     """
     seal, number = hashlib.sha256(_line([str(close.month)])), 0
     rows = ClosedFigure.objects.filter(close=close).order_by("run_id", "unit_id").values_list(*_SEALED)
