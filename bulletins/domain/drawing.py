@@ -75,7 +75,8 @@ def funnel(figures: dict) -> Funnel | None:
     across = _Scale(math.log(min(sizes)), math.log(max(sizes)), LEFT, RIGHT)
     rates = [unit["completed"] / unit["assigned"] for unit in units]
     ranked = [unit["people"] for unit in units if unit["rank"]] or sizes
-    foot = math.floor(min(*rates, _outer_limit(lines, min(ranked))) * 20) / 20
+    # in steps of five points, with room for a name below the lowest dot
+    foot = math.floor((min(*rates, _outer_limit(lines, min(ranked))) - 0.02) * 20) / 20
     upwards = _Scale(max(0.0, min(foot, 0.95)), 1.0, BOTTOM, TOP)
     whole = figures["total"]["completed"] / figures["total"]["assigned"]
     dots, named = [], []
@@ -129,17 +130,17 @@ def _path(lines: list[dict], place: int, across: _Scale, upwards: _Scale) -> str
 
 
 def _labels(named: list[tuple[float, float, str]]) -> list[Label]:
-    """The names of the units that differ, each moved down where it would lie on another; left out where it cannot."""
+    """The names of the units that differ, each moved a little where it would lie on another; left out where it cannot."""
     labels: list[Label] = []
     taken: list[tuple[float, float, float]] = []  # from and to across, and how high
     for y, x, text in sorted(named):
         leftwards = x > (LEFT + RIGHT) / 2
         width = sum(10 if ord(char) > 0x2E7F else 5.5 for char in text)
         start = x - 7 - width if leftwards else x + 7
-        for down in range(3):
-            base = y + 3.5 + down * _LINE
+        for lines in (0, 1, 2, -1, -2):
+            base = y + 3.5 + lines * _LINE
             free = all(start > right or start + width < left or abs(base - at) >= _LINE for left, right, at in taken)
-            if free and base < BOTTOM and start >= LEFT:
+            if free and TOP - 4 <= base < BOTTOM and start >= LEFT:
                 taken.append((start, start + width, base))
                 anchor = "end" if leftwards else "start"
                 labels.append(Label(text, f"{x - 7 if leftwards else x + 7:.1f}", f"{base:.1f}", anchor))
