@@ -50,7 +50,7 @@ class LadderStep(models.Model):
     days = models.SmallIntegerField(
         _("days from the due day"), validators=[MinValueValidator(-31), MaxValueValidator(62)]
     )
-    to = models.CharField(_("to"), max_length=12, choices=To.choices)
+    to = models.CharField(pgettext_lazy("ladder", "to"), max_length=12, choices=To.choices)
     by_mail = models.BooleanField(_("also by e-mail"), default=True)  # the page always says it
 
     class Meta:
