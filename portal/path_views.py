@@ -6,7 +6,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -41,14 +41,7 @@ def _names(request, duties, month: Month, at) -> dict:
     page = Paginator(path.missing_numbers(duties), NAMES).get_page(request.GET.get("page"))
     actor = actor_of(request)
     people = path.missing_people(employees=list(page.object_list), duties=duties, month=month, at=at, actor=actor)
-    return {"page": page, "groups": path.grouped(people), "nudge_url": _nudge_url(), "me": actor.employee}
-
-
-def _nudge_url() -> str:
-    try:
-        return reverse("courses:nudge")
-    except NoReverseMatch:
-        return ""
+    return {"page": page, "groups": path.grouped(people), "me": actor.employee}
 
 
 # --- a manager ----------------------------------------------------------------------------------------------------------

@@ -504,9 +504,8 @@ def test_desk_team_and_completion_lead_to_the_path(house, as_):
     assert "/hr/path/" not in text
 
 
-def test_one_tap_reminds_a_person_or_a_whole_group(house, as_, monkeypatch):
+def test_one_tap_reminds_a_person_or_a_whole_group(house, as_):
     """The buttons post what the nudge takes: ids of people the reader may nudge, and the way back."""
-    monkeypatch.setattr(path_views, "_nudge_url", lambda: "/nudge/")
     people = [_one(house).employee for _ in range(3)]
     Nudge.objects.create(
         employee=people[2], by=house["manager"].user, at=dt.datetime.now(dt.UTC), on=dt.date(2026, 11, 18)
@@ -520,4 +519,7 @@ def test_one_tap_reminds_a_person_or_a_whole_group(house, as_, monkeypatch):
     assert all('name="next" value="/team/path/?level=all"' in form for form in forms)
     assert "Nudge all 2" in response.text
     fragment = as_(house["hr"]).get(_path(house, name="unit_path_rows")).text
+    answer = as_(house["manager"]).post(reverse("courses:nudge"), {"employee": posted[0], "next": "/team/path/"})
+    assert (answer.status_code, answer.url) == (302, "/team/path/")
+    assert set(Nudge.objects.values_list("employee", flat=True)) == {one.pk for one in people}
     assert fragment.count("csrfmiddlewaretoken") == fragment.count('action="/nudge/"') == 3
