@@ -483,15 +483,17 @@ def drop(*, messages: QuerySet[Message], why: str, at: dt.datetime) -> int:
     return messages.filter(state=_State.WAITING).update(state=_State.DROPPED, outcome=why, ended_at=at)
 
 
-def retry(*, message: Message, by, at: dt.datetime) -> bool:
+def retry(*, message: Message, by, at: dt.datetime, address: str = "") -> bool:
     """This function will put a failed message back in the queue; False when it is not a failed one any more.
 
-    One event on the chain ``messages``.
+    ``address`` is where a mail goes from now on, if the person's has been put right meanwhile. One event on the chain
+    ``messages``.
     """
+    values: dict = {"state": _State.WAITING, "tries": 0, "not_before": at, "ended_at": None, "outcome": ""}
+    if address and message.channel == _Channel.MAIL:
+        values["address"] = address
     with transaction.atomic():
-        moved = Message.objects.filter(pk=message.pk, state=_State.FAILED).update(
-            state=_State.WAITING, tries=0, not_before=at, ended_at=None, outcome=""
-        )
+        moved = Message.objects.filter(pk=message.pk, state=_State.FAILED).update(**values)
         if not moved:
             return False
         record_event(

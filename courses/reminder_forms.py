@@ -14,6 +14,11 @@ from courses.domain.reminders import StepValues
 from courses.models import Ladder, LadderStep
 from people.models import OrgUnit
 
+# A list has little room for words.
+_TO = [
+    (value, _("the group chat (figures only)") if value == LadderStep.To.GROUP_CHAT else label)
+    for value, label in LadderStep.To.choices
+]
 _TIME = {"type": "time", "step": "60"}
 
 
@@ -47,13 +52,13 @@ class StepForm(forms.Form):
     when = forms.ChoiceField(
         label=_("When"),
         choices=[
-            (BEFORE, _("days before the due day")),
+            (BEFORE, _("days before due")),
             (ON, _("on the due day")),
-            (AFTER, _("days after the due day")),
+            (AFTER, _("days after due")),
         ],
         initial=BEFORE,
     )
-    to = forms.ChoiceField(label=_("Who is told"), choices=LadderStep.To.choices, initial=LadderStep.To.EMPLOYEE)
+    to = forms.ChoiceField(label=_("Who is told"), choices=_TO, initial=LadderStep.To.EMPLOYEE)
     by_mail = forms.BooleanField(label=_("also by e-mail"), required=False, initial=True)
 
     @classmethod

@@ -60,7 +60,7 @@ from courses.models import (
     Tally,
 )
 from people.domain.access import Actor, visible_employees, visible_units
-from people.models import Employee, Leave, OrgUnit
+from people.models import Employee, Leave, OrgUnit, User
 
 _State, _To = Enrolment.State, LadderStep.To
 _UNFINISHED = (_State.ASSIGNED, _State.IN_PROGRESS)
@@ -593,7 +593,7 @@ def _messages(
             url=url,
         )
     ]
-    address = receiver.email or user.email
+    address = address_of(user)
     if by_mail and address:
         made.append(
             messaging.mail(
@@ -610,6 +610,12 @@ def _messages(
             )
         )
     return made
+
+
+def address_of(user: User) -> str:
+    """This function will return where mails to a user go: the address on the record, else that of the sign-in."""
+    employee = getattr(user, "employee", None)
+    return (employee.email if employee else "") or user.email
 
 
 def _needless_digests(messages: list[Message]) -> set[int]:

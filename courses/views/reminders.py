@@ -319,8 +319,10 @@ def retry_message(request, message_id: int):
     """Send a failed message once more."""
     actor = actor_of(request)
     require(actor, "PM-M05")
-    message = get_object_or_404(reminders.visible_messages(actor, "PM-M05"), pk=message_id)
-    if retry_message_of(message=message, by=request.user, at=timezone.now()):
+    found = reminders.visible_messages(actor, "PM-M05").select_related("user__employee")
+    message = get_object_or_404(found, pk=message_id)
+    address = reminders.address_of(message.user) if message.user else ""
+    if retry_message_of(message=message, by=request.user, at=timezone.now(), address=address):
         toasts.success(request, _("The message is sent again within a minute."))
     else:
         toasts.info(request, _("This message is not a failed one any more."))

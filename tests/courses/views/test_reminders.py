@@ -400,6 +400,8 @@ def test_pm_m05_a_failed_message_is_sent_again_by_the_hr_of_the_person(as_, hous
     west = make_user()
     grant(west, "hr", house.west)
     house.users["hr west"] = west
+    house.staff[0].email = "new@example.com"  # put right meanwhile
+    house.staff[0].save()
     assert [as_(name).post(address).status_code for name in ("auditor", "manager", "hr west", "hr east")] == [
         403,
         403,
@@ -407,7 +409,7 @@ def test_pm_m05_a_failed_message_is_sent_again_by_the_hr_of_the_person(as_, hous
         302,
     ]
     message.refresh_from_db()
-    assert (message.state, message.tries) == ("waiting", 0)
+    assert (message.state, message.tries, message.address) == ("waiting", 0, "new@example.com")
     assert Event.objects.filter(chain="messages", actor=house.users["hr east"]).count() == 1
 
 
