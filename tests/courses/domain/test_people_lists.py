@@ -1,4 +1,5 @@
 import pytest
+from django.utils import translation
 
 from core.models import Event
 from courses.domain.people_lists import (
@@ -59,7 +60,8 @@ def test_pasted_numbers_are_added_and_each_wrong_line_is_named(group, east, tale
     make_employee(unit=east, employee_no="0880", state="left", left_on=AT.date())
     talents.members.add(three)
     text = "0001 王伟\r\n\n００１１, 0021\n李娜\n0990\n7777\n0880 赵\n0001"
-    added = _add(talents, text)
+    with translation.override("en"):
+        added = _add(talents, text)
     assert added == Added(
         employees=[one.pk, two.pk],
         already=1,
