@@ -252,11 +252,16 @@ def _out_of_the_audience(*, run: CourseRun, people: QuerySet[Employee] | None, a
     moved = moved.annotate(  # nobody's position has the number 0
         position_now=Coalesce("employee__position", 0), position_then=Coalesce("position_set", 0)
     ).exclude(employee__unit=F("unit_set"), position_now=F("position_then"))
-    moved = moved.exclude(employee__in=planned_people(lines=lines, on=today).order_by().values("pk"))
-    for pk, employee_id, state, due_at in moved.order_by().values_list("pk", "employee_id", "state", "due_at"):
-        keep = state == Enrolment.State.IN_PROGRESS or due_at < at
-        proposal = _Proposal.KEEP if keep else _Proposal.WITHDRAW
-        yield _Seen(f"left_audience:{pk}", _Kind.LEFT_AUDIENCE, employee_id, proposal, {}, run.pk, pk)
+    # Few move in a month, so they are looked up among the many who are selected, not the many among each other.
+    selected = planned_people(lines=lines, on=today).order_by()
+    rows = list(moved.order_by().values_list("pk", "employee_id", "state", "due_at"))
+    for chunk in _chunks(rows):
+        still = set(selected.filter(pk__in=[row[1] for row in chunk]).values_list("pk", flat=True))
+        for pk, employee_id, state, due_at in chunk:
+            if employee_id not in still:
+                keep = state == Enrolment.State.IN_PROGRESS or due_at < at
+                proposal = _Proposal.KEEP if keep else _Proposal.WITHDRAW
+                yield _Seen(f"left_audience:{pk}", _Kind.LEFT_AUDIENCE, employee_id, proposal, {}, run.pk, pk)
 
 
 def _leavers(*, run: CourseRun, people: QuerySet[Employee] | None, at: dt.datetime) -> Iterator[_Seen]:
