@@ -26,6 +26,7 @@ from PIL import Image  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 from assessments.models import Attempt, Question, Quiz  # noqa: E402
+from bulletins.models import Bulletin, BulletinPage  # noqa: E402
 from certificates.models import Certificate, CertificateDesign  # noqa: E402
 from core.periods import Month  # noqa: E402
 from courses.models import Audience, CoursePage, Enrolment, LessonPage, Programme  # noqa: E402
@@ -86,6 +87,8 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         *page("person", "portal:person", me.pk),
         *page("print", "certificates:print"),
     ]
+    told = Bulletin.objects.first()
+    bulletin = BulletinPage.objects.live().filter(locale__language_code="zh-hans").order_by("-pk").first()
     hr = [
         *page("hr-desk", "portal:hr_desk"),
         *page("hr-people", "portal:hr_people"),
@@ -111,6 +114,9 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         *page("exempt", "courses:exempt", stage.current.pk),
         *page("extend", "courses:extend", stage.current.pk),
         *page("withdraw", "courses:withdraw", stage.current.pk),
+        *page("bulletins-desk", "bulletins:desk"),
+        *(page("bulletin-made", "bulletins:workspace", str(told.month), told.unit_id) if told else []),
+        *(page("bulletin-words", "bulletins:write", str(told.month), told.unit_id) if told else []),
     ]
     course = CoursePage.objects.filter(locale__language_code="zh-hans", live=True).first()
     lesson = LessonPage.objects.filter(locale__language_code="zh-hans", live=True).first()
@@ -139,6 +145,7 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
             *page("certificate", "certificates:detail", pk(stage.certificate)),
             *page("course-done", "courses:overview", stage.done.pk),
             *page("person-me", "portal:person", me.pk),
+            *([("bulletin", bulletin.get_url()), ("bulletins", bulletin.get_parent().get_url())] if bulletin else []),
         ],
         MANAGER: [*for_all[:1], *page("my-team", "portal:my_team"), *lists, *page("extend", "courses:extend", stage.current.pk)],
         HR: [*for_all[:1], *hr, *lists],
