@@ -435,6 +435,14 @@ def withdraw_unplanned(*, course: Course, month: Month, at: dt.datetime) -> int:
         return _withdraw_unselected(run=run, people=planned_people(lines=_prepared_lines(run), on=day), on=day, at=at)
 
 
+def hold_run(*, course: Course, month: Month) -> None:
+    """This function will keep the run of a course in a month, if there is one, as it is until the transaction ends.
+
+    Whoever changes a line and its run takes the run first, as open_run does, so that nobody waits in a circle.
+    """
+    CourseRun.objects.filter(course=course, month=month).update(state=F("state"))
+
+
 def _hold_planned(run: CourseRun) -> None:
     """Nobody opens the run before this transaction ends (the row is written, so it is locked on every database)."""
     if not CourseRun.objects.filter(pk=run.pk, state=CourseRun.State.PLANNED).update(state=CourseRun.State.PLANNED):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from certificates.models import DesignVersion
 from core.events import record_event
 from core.periods import Month
-from courses.domain.opening import withdraw_unplanned
+from courses.domain.opening import hold_run, withdraw_unplanned
 from courses.models import Course, CourseRun, PlanLine, Programme, Step
 
 
@@ -222,6 +222,7 @@ def move_course(*, line: PlanLine, month: Month, by, at: dt.datetime) -> PlanLin
         return line
     _refuse_passed(month, at)
     with transaction.atomic():
+        hold_run(course=line.course, month=line.month)
         before = _where(line)
         try:
             with transaction.atomic():
@@ -245,6 +246,7 @@ def remove_course(*, line: PlanLine, by, at: dt.datetime) -> None:
     (opening.withdraw_unplanned). One event on the chain ``months``. Raises LineOpened or LineGone.
     """
     with transaction.atomic():
+        hold_run(course=line.course, month=line.month)
         subject = PlanLine(pk=line.pk)
         removed, _rows = PlanLine.objects.filter(pk=line.pk, month=line.month, opened_at=None).delete()
         if not removed:
