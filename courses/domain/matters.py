@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Lower, TruncDate
+from django.db.models.functions import Coalesce, Lower
 from django.http import Http404
 from django.utils import formats, timezone, translation
 from django.utils.text import capfirst
@@ -287,33 +287,33 @@ def _impossible_duties(*, run: CourseRun, people: QuerySet[Employee] | None, at:
     Done before the person was hired (and before any post of theirs, so that coming back counts for nothing), set for
     somebody who is yet to begin, or set after the person had left. Past training is done elsewhere and may be older.
     """
-    zone = timezone.get_default_timezone()
-    duties = Enrolment.objects.filter(_of(people, "employee"), run=run).exclude(state=Enrolment.State.WITHDRAWN)
-    duties = duties.annotate(
-        done_on=TruncDate("completed_at", tzinfo=zone), set_on=TruncDate("assigned_at", tzinfo=zone)
+    today, opens = timezone.localdate(at), timezone.localdate(run.opens_at)
+    duties = (
+        Enrolment.objects.filter(_of(people, "employee"), run=run).exclude(state=Enrolment.State.WITHDRAWN).order_by()
     )
-    today = timezone.localdate(at)
-    post_before = Placement.objects.filter(employee=OuterRef("employee"), starts_on__lte=OuterRef("done_on"))
-    early = (
-        duties.filter(state=Enrolment.State.COMPLETED, employee__hired_on__gt=F("done_on"))
-        .exclude(reason=Enrolment.Reason.PAST)
-        .exclude(Exists(post_before))
-    )
-    for pk, employee_id, done_on, hired_on in early.order_by().values_list(
-        "pk", "employee_id", "done_on", "employee__hired_on"
-    ):
-        data = {"what": "done_before_hired", "done_on": str(done_on), "hired_on": str(hired_on)}
-        yield _impossible(f"done:{pk}", employee_id, data, run.pk, pk)
+    # Nothing is done before the run opens, so only who was hired since can have been too early.
+    early = duties.filter(state=Enrolment.State.COMPLETED, employee__hired_on__gt=opens)
+    early = early.exclude(reason=Enrolment.Reason.PAST)
+    first_post = Placement.objects.filter(employee=OuterRef("employee")).order_by("starts_on").values("starts_on")[:1]
+    early = early.annotate(here_since=Subquery(first_post))
+    fields = ("pk", "employee_id", "completed_at", "employee__hired_on", "here_since")
+    for pk, employee_id, completed_at, hired_on, here_since in early.values_list(*fields):
+        done_on = timezone.localdate(completed_at)
+        if hired_on and done_on < hired_on and not (here_since and here_since <= done_on):
+            data = {"what": "done_before_hired", "done_on": str(done_on), "hired_on": str(hired_on)}
+            yield _impossible(f"done:{pk}", employee_id, data, run.pk, pk)
     later = duties.filter(employee__hired_on__gt=today, state__in=_UNFINISHED)
-    for pk, employee_id, hired_on in later.order_by().values_list("pk", "employee_id", "employee__hired_on"):
+    for pk, employee_id, hired_on in later.values_list("pk", "employee_id", "employee__hired_on"):
         data = {"what": "hired_later", "hired_on": str(hired_on)}
         yield _impossible(f"hired:{pk}", employee_id, data, run.pk, pk)
-    left = duties.filter(employee__state=Employee.State.LEFT, employee__left_on__lt=F("set_on"))
-    for pk, employee_id, set_on, left_on in left.order_by().values_list(
-        "pk", "employee_id", "set_on", "employee__left_on"
+    left = duties.filter(employee__state=Employee.State.LEFT, employee__left_on__lt=today)
+    for pk, employee_id, assigned_at, left_on in left.values_list(
+        "pk", "employee_id", "assigned_at", "employee__left_on"
     ):
-        data = {"what": "left_before_set", "left_on": str(left_on), "set_on": str(set_on)}
-        yield _impossible(f"left:{pk}", employee_id, data, run.pk, pk)
+        set_on = timezone.localdate(assigned_at)
+        if left_on and left_on < set_on:
+            data = {"what": "left_before_set", "left_on": str(left_on), "set_on": str(set_on)}
+            yield _impossible(f"left:{pk}", employee_id, data, run.pk, pk)
 
 
 def _impossible(
