@@ -12,6 +12,8 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery, Sum, Value
@@ -134,8 +136,12 @@ def month_figures(*, month: Month) -> dict[int, Figures]:
     """This function will return {unit id: figures} of every unit with a duty in the month, from the tallies. One query."""
     sums = {f"sum_{column}": Sum(column) for column in COLUMNS}
     rows = Tally.objects.filter(run__month=month).order_by().values("unit_id").annotate(**sums)
-    found = {row["unit_id"]: Figures(**{column: row[f"sum_{column}"] for column in COLUMNS}) for row in rows}
+    found = {row["unit_id"]: _figures(row) for row in rows}
     return {unit: figures for unit, figures in found.items() if figures}
+
+
+def _figures(row: Mapping[str, Any]) -> Figures:
+    return Figures(**{column: row[f"sum_{column}"] for column in COLUMNS})
 
 
 def signing(*, month: Month, close: MonthClose | None) -> dict[int, UnitSigning]:
@@ -580,6 +586,12 @@ def closed_month(month: Month) -> MonthClose | None:
     return MonthClose.objects.filter(month=month, state=_State.CLOSED).select_related("closed_by__employee").first()
 
 
+def point_of(close: MonthClose) -> Point:
+    """This function will return the point of the history up to which a closed month counts."""
+    assert close.closed_at is not None  # a closed month says when (closed_month_is_sealed)
+    return Point(close.closed_at, close.newest_change)
+
+
 @dataclass(frozen=True)
 class ClosedUnit:
     """A unit of a closed month as it was called and hung then: its figures at the close, and with what came since."""
@@ -615,9 +627,8 @@ def closed_units(*, close: MonthClose, run: CourseRun | None = None) -> dict[int
     below: dict[int | None, int] = defaultdict(int)
     for parent in parents.values():
         below[parent] += 1
-    point = Point(close.closed_at, close.newest_change)
-    changed = count_changes(month=close.month, point=point, run=run)
-    since = fold(_in_closed_units(changed, parents), lambda unit: _above(unit, parents))
+    changed = count_changes(month=close.month, point=point_of(close), run=run)
+    since = fold(_in_closed_units(changed, parents), partial(_above, parents=parents))
     nothing = dict.fromkeys(COLUMNS, 0)
     return {
         row["unit_id"]: ClosedUnit(
@@ -626,7 +637,7 @@ def closed_units(*, close: MonthClose, run: CourseRun | None = None) -> dict[int
             depth=row["depth"],
             code=row["unit_code"],
             label=ClosedFigure(unit_zh=row["unit_zh"], unit_en=row["unit_en"]).unit_label,
-            closed=Figures(**{column: row[f"sum_{column}"] for column in COLUMNS}),
+            closed=_figures(row),
             since=Figures(**since.get(row["unit_id"], nothing)),
             below=below[row["unit_id"]],
         )
@@ -649,11 +660,9 @@ def _in_closed_units(changed: Mapping[int, dict[str, int]], parents: Mapping[int
     path_of = {pk: path for path, pk in by_path.items()}
     found: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
     for unit, counts in changed.items():
-        home = unit
-        if unit not in parents:
-            way = (by_path.get(path) for path in _upwards(path_of[unit]))
-            home = next((upper for upper in way if upper in parents), 0)
-        if home:
+        way = (by_path[path] for path in _upwards(path_of[unit]))
+        home = unit if unit in parents else next((upper for upper in way if upper in parents), None)
+        if home is not None:
             for column, number in counts.items():
                 found[home][column] += number
     return found
@@ -704,10 +713,10 @@ def _history_agrees(close: MonthClose) -> bool:
         rows = ClosedFigure.objects.filter(close=close, run=run).values("unit_id", "parent_id", *COLUMNS)
         kept = {row["unit_id"]: {column: row[column] for column in COLUMNS} for row in rows}
         parents = {row["unit_id"]: row["parent_id"] for row in rows}
-        counted = count_at(run=run, point=Point(close.closed_at, close.newest_change))
+        counted = count_at(run=run, point=point_of(close))
         if not counted.keys() <= parents.keys():
             return False
-        if fold(counted, lambda unit, parents=parents: _above(unit, parents)) != kept:
+        if fold(counted, partial(_above, parents=parents)) != kept:
             return False
     return True
 

@@ -10,6 +10,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
@@ -20,6 +21,9 @@ from courses.domain.tallies import COLUMNS, counted_as
 from courses.models import CourseRun, Enrolment, EnrolmentChange
 from people.domain.units import Tree, tree_as_of
 from people.models import Employee, OrgUnit, User
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 _State, _Reason = Enrolment.State, Enrolment.Reason
 _BATCH = 500
@@ -110,7 +114,7 @@ def _newest_rows(runs: list[int], point: Point, only: QuerySet | None = None) ->
     return EnrolmentChange.objects.filter(pk__in=newest).order_by()
 
 
-def _count(rows: QuerySet[EnrolmentChange]) -> Counts:
+def _count(rows: QuerySet[Any]) -> Counts:
     counts: Counts = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
     kinds = rows.values("unit_id", "state", "on_time", "voluntary").annotate(number=Count("pk"))
     for row in kinds:
@@ -182,9 +186,16 @@ class Change:
         return enrolment.reason_text or str(enrolment.get_reason_display())
 
 
+class Then(TypedDict):
+    """What changed_since adds to a duty: the row of the history that was its newest, and the unit in it."""
+
+    then: int | None
+    then_unit: int | None
+
+
 def changed_since(
     *, month: Month, point: Point, run: CourseRun | None = None, people: QuerySet[Employee] | None = None
-) -> QuerySet[Enrolment]:
+) -> QuerySet[WithAnnotations[Enrolment, Then]]:
     """This function will return the duties of a month that count otherwise now than at a point of the history.
 
     In another state, punctuality, kind or unit, or not there yet. With ``then`` (id of the row that was the newest, or
@@ -212,7 +223,7 @@ def changed_since(
     )
 
 
-def describe(enrolments: Iterable[Enrolment]) -> list[Change]:
+def describe(enrolments: Iterable[WithAnnotations[Enrolment, Then]]) -> list[Change]:
     """This function will say of duties from ``changed_since`` how they stood, who changed them and why. One query."""
     found = list(enrolments)
     then = {
@@ -222,7 +233,7 @@ def describe(enrolments: Iterable[Enrolment]) -> list[Change]:
             pk__in=[one.then for one in found[start : start + _BATCH] if one.then]
         ).select_related("unit")
     }
-    return [_change(one, then.get(one.then)) for one in found]
+    return [_change(one, then[one.then] if one.then else None) for one in found]
 
 
 def _stand(row: Enrolment | EnrolmentChange) -> Stand:
@@ -271,7 +282,7 @@ def changes_since(
     its adjustments.
     """
     found = changed_since(month=month, point=Point(at, newest), run=run, people=people)
-    batch: list[Enrolment] = []
+    batch: list[WithAnnotations[Enrolment, Then]] = []
     for enrolment in found.iterator(chunk_size=_BATCH):
         batch.append(enrolment)
         if len(batch) == _BATCH:
@@ -288,9 +299,10 @@ def count_changes(*, month: Month, point: Point, run: CourseRun | None = None) -
     runs = _runs(month, run)
     touched = EnrolmentChange.objects.filter(point.after, run__in=runs).order_by().values("enrolment")
     counts: Counts = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
-    now = Enrolment.objects.filter(pk__in=touched).order_by()
-    for rows, sign in ((_newest_rows(runs, point, touched), -1), (now, 1)):
-        for unit, one in _count(rows).items():
+    then = _count(_newest_rows(runs, point, touched))
+    now = _count(Enrolment.objects.filter(pk__in=touched).order_by())
+    for found, sign in ((then, -1), (now, 1)):
+        for unit, one in found.items():
             for column, number in one.items():
                 counts[unit][column] += sign * number
     return {unit: one for unit, one in counts.items() if any(one.values())}

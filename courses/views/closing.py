@@ -28,7 +28,7 @@ from courses.closed_report import AT_ONCE, report_pdf
 from courses.domain import closing, history
 from courses.domain.access import hr_units, sees_people, sees_units
 from courses.domain.closing import ClosedUnit, Standing, UnitSigning
-from courses.domain.history import Change, How, Point
+from courses.domain.history import Change, How
 from courses.domain.opening import end_of
 from courses.domain.queries import Figures, courses_of_month, page_after, people_figures
 from courses.models import Course, CourseRun, MonthClose, SignOff
@@ -589,7 +589,7 @@ class _Closed:
         if close is None:
             raise Http404
         self.close: MonthClose = close
-        self.point = Point(close.closed_at, close.newest_change)
+        self.point = closing.point_of(close)
         self.courses = courses_of_month(self.month)
         code = request.GET.get("course", "")
         self.course: Course | None = next((one for one in self.courses if one.code == code), None)
