@@ -114,6 +114,8 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         *page("exempt", "courses:exempt", stage.current.pk),
         *page("extend", "courses:extend", stage.current.pk),
         *page("withdraw", "courses:withdraw", stage.current.pk),
+        *page("exceptions", "courses:matters"),
+        *page("requests", "courses:requests"),
         *page("bulletins-desk", "bulletins:desk"),
         *(page("bulletin-made", "bulletins:workspace", str(told.month), told.unit_id) if told else []),
         *(page("bulletin-words", "bulletins:write", str(told.month), told.unit_id) if told else []),
@@ -139,6 +141,7 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         EMPLOYEE: [
             *for_all,
             *page("overview", "courses:overview", stage.current.pk),
+        *page("ask", "courses:ask", stage.current.pk),
             *[(f"lesson-{n}", reverse("courses:lesson", args=(stage.current.pk, one.pk))) for n, one in enumerate(stage.lessons[:2], 1)],
             *page("quiz", "assessments:quiz", stage.current.pk, pk(stage.quiz)),
             *page("result", "assessments:result", pk(stage.attempt)),
@@ -147,7 +150,7 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
             *page("person-me", "portal:person", me.pk),
             *([("bulletin", bulletin.get_url()), ("bulletins", bulletin.get_parent().get_url())] if bulletin else []),
         ],
-        MANAGER: [*for_all[:1], *page("my-team", "portal:my_team"), *lists, *page("extend", "courses:extend", stage.current.pk)],
+        MANAGER: [*for_all[:1], *page("my-team", "portal:my_team"), *page("requests", "courses:requests"), *lists, *page("extend", "courses:extend", stage.current.pk)],
         HR: [*for_all[:1], *hr, *lists],
         AUDITOR: [
             *for_all[:1],
