@@ -150,7 +150,13 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
             *page("person-me", "portal:person", me.pk),
             *([("bulletin", bulletin.get_url()), ("bulletins", bulletin.get_parent().get_url())] if bulletin else []),
         ],
-        MANAGER: [*for_all[:1], *page("my-team", "portal:my_team"), *page("requests", "courses:requests"), *lists, *page("extend", "courses:extend", stage.current.pk)],
+        MANAGER: [
+            *for_all[:1],
+            *page("my-team", "portal:my_team"),
+            *page("requests", "courses:requests"),
+            *lists,
+            *page("extend", "courses:extend", stage.current.pk),
+        ],
         HR: [*for_all[:1], *hr, *lists],
         AUDITOR: [
             *for_all[:1],
