@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.utils import timezone
@@ -16,6 +17,9 @@ from courses.domain import opening
 from courses.domain.audiences import select_people
 from courses.models import Audience, CourseRun, Enrolment, EnrolmentChange, PlanLine
 from people.models import Employee
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +112,13 @@ def people_of_round(*, event: Event, what: str, people: QuerySet[Employee]) -> Q
     return people.filter(pk__in=changed.values("enrolment__employee"))
 
 
-def _changes(*, run_ids: list[int], times: list[dt.datetime]) -> QuerySet[EnrolmentChange]:
+class _What(TypedDict):
+    """What _changes adds to a change."""
+
+    what: str
+
+
+def _changes(*, run_ids: list[int], times: list[dt.datetime]) -> QuerySet[WithAnnotations[EnrolmentChange, _What]]:
     """The changes of duties at these times, each with ``what`` it was beside the change before it."""
     before = EnrolmentChange.objects.filter(enrolment=OuterRef("enrolment"), pk__lt=OuterRef("pk")).order_by("-pk")
     exempted_at_once = EnrolmentChange.objects.filter(
