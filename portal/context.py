@@ -62,5 +62,7 @@ def items_for(actor: Actor) -> list[dict]:
     if actor.may("PM-C03"):
         items.append({"url": reverse("wagtailadmin_home"), "label": _("Edit content"), "icon": "edit"})
     if actor.may("PM-P12"):
-        items.append({"url": reverse("people:roles"), "label": _("Administration"), "icon": "user", "also": ("/robots/",)})
+        items.append(
+            {"url": reverse("people:roles"), "label": _("Administration"), "icon": "user", "also": ("/robots/",)}
+        )
     return items

@@ -16,7 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Field, Q
 
 from assessments.domain import marking
 from assessments.domain.drawing import NotEnoughQuestions, draw_questions
@@ -223,20 +223,26 @@ def save_answer(*, response: OwnResponse, answer, at: dt.datetime) -> None:
     marking.AnswerRefused for a shape that our pages never send.
     """
     kept = marking.clean_answer(content=response.content, answer=answer)
-    field = Response._meta.get_field
     with connection.cursor() as cursor:
         cursor.execute(
             _SAVE,
             [
-                field("answer").get_db_prep_save(kept, connection),
-                field("saved_at").get_db_prep_save(at, connection),
+                _stored("answer", kept),
+                _stored("saved_at", at),
                 response.pk,
                 Attempt.State.OPEN.value,
-                field("saved_at").get_db_prep_save(at - GRACE, connection),
+                _stored("saved_at", at - GRACE),
             ],
         )
         if not cursor.rowcount:
             raise AttemptClosed
+
+
+def _stored(name: str, value):
+    """A value as the column of a response keeps it in this database."""
+    field = Response._meta.get_field(name)
+    assert isinstance(field, Field)
+    return field.get_db_prep_save(value, connection)
 
 
 # Written out, because building this statement anew costs more than running it, and it is the one that everybody's quiz
