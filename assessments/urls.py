@@ -1,6 +1,6 @@
 from django.urls import path
 
-from assessments import views
+from assessments import analysis_views, views
 
 app_name = "assessments"
 urlpatterns = [
@@ -11,4 +11,7 @@ urlpatterns = [
     path("attempts/<int:attempt_id>/submit/", views.submit, name="submit"),
     path("attempts/<int:attempt_id>/result/", views.result, name="result"),
     path("attempts/<int:attempt_id>/void/", views.void, name="void"),
+    path("quizzes/", analysis_views.quizzes, name="quizzes"),
+    path("quizzes/<int:quiz_id>/", analysis_views.analysis, name="analysis"),
+    path("quizzes/<int:quiz_id>/analysis.<str:kind>", analysis_views.analysis_export, name="analysis_export"),
 ]

@@ -20,6 +20,7 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce
 from django.urls import path, reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from taggit.models import Tag
 from wagtail.admin.filters import WagtailFilterSet
@@ -45,6 +46,42 @@ class CountOf(Func):
 
     template = "(SELECT COUNT(*) FROM %(expressions)s counted)"
     output_field = IntegerField()
+
+
+class LinkColumn(Column):
+    """A column whose words lead somewhere; ``address`` takes the object."""
+
+    def __init__(self, name, *, address, **kwargs):
+        super().__init__(name, **kwargs)
+        self.address = address
+
+    def get_value(self, instance):
+        return format_html('<a href="{}">{}</a>', self.address(instance), super().get_value(instance))
+
+
+def analysis_of(quiz: Quiz) -> str:
+    return reverse("assessments:analysis", args=[quiz.pk])
+
+
+def quizzes_asking(question: Question) -> str:
+    return f"{reverse('assessments:quizzes')}?question={question.pk}"
+
+
+class WithAnalysis:
+    """The page of a question or quiz leads to what is known of how well it measures."""
+
+    @cached_property
+    def header_buttons(self):
+        address = analysis_of(self.object) if isinstance(self.object, Quiz) else quizzes_asking(self.object)
+        return [*super().header_buttons, HeaderButton(_("Item analysis"), url=address, icon_name="view")]
+
+
+class QuestionEditView(WithAnalysis, views.EditView):
+    """A question leads to the quizzes that ask it, each with its analysis."""
+
+
+class QuizEditView(WithAnalysis, views.EditView):
+    """A quiz leads to its analysis."""
 
 
 class QuestionFilters(WagtailFilterSet):
@@ -111,6 +148,7 @@ class QuestionViewSet(SnippetViewSet):
     menu_label = _("Questions")
     edit_handler = ObjectList(Question.panels, base_form_class=QuestionForm)
     index_view_class = QuestionIndexView
+    edit_view_class = QuestionEditView
     chooser_viewset_class = QuestionChooserViewSet
     search_fields = ["key", "text_zh", "text_en"]
     filterset_class = QuestionFilters
@@ -121,7 +159,7 @@ class QuestionViewSet(SnippetViewSet):
         Column("category", label=_("Category"), sort_key="category__slug"),
         Column("kind", label=_("Question kind"), accessor="get_kind_display", sort_key="kind"),
         Column("difficulty", label=_("Difficulty"), accessor="get_difficulty_display", sort_key="difficulty"),
-        NumberColumn("in_quizzes", label=_("Quizzes"), accessor="in_quizzes"),
+        LinkColumn("in_quizzes", label=_("Quizzes"), accessor="in_quizzes", address=quizzes_asking),
         Column("asked", label=_("Times asked"), accessor=lambda question: asked_words(question.asked)),
         LiveStatusTagColumn(),
     ]
@@ -193,7 +231,16 @@ class QuizViewSet(SnippetViewSet):
     icon = "list-ul"
     menu_label = _("Quizzes")
     edit_handler = ObjectList(Quiz.panels, base_form_class=QuizForm)
-    list_display = ["name", "pass_mark", "attempts_allowed", "time_limit"]
+    edit_view_class = QuizEditView
+    list_display = [
+        "name",
+        "pass_mark",
+        "attempts_allowed",
+        "time_limit",
+        LinkColumn(
+            "analysis", label=_("Item analysis"), accessor=lambda quiz: _("Open the analysis"), address=analysis_of
+        ),
+    ]
     search_fields = ["name"]
 
 

@@ -192,6 +192,7 @@ def hr_desk(request):
         "rows": below,
         "matters": dashboards.open_matters(actor, Month.of(timezone.localdate()), at),
         "is_hr": "HRU" in actor.roles,
+        "may_analyse": actor.may("PM-Q01"),
         "recount": newest_report(),
         **_switch(month, unit=chosen),
     }

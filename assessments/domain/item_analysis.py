@@ -269,6 +269,9 @@ class Reason:
     @property
     def text(self) -> str:
         values = self.values
+        if self.code == "people" and values["n"] < SMALLEST_GROUP:
+            few = _("Fewer than %(few)s people have answered it as it now is; %(wanted)s are needed.")
+            return few % {"few": SMALLEST_GROUP, "wanted": values["wanted"]}
         if self.code == "people":
             return ngettext(
                 "%(n)s person has answered it as it now is; %(wanted)s are needed.",
@@ -373,9 +376,10 @@ def _asked_now(quiz: Quiz, until: dt.datetime | None) -> _Now:
     )
 
 
-# The marks of everybody's first attempt, as whole ten-thousandths of a point, and the totals of each attempt; an attempt is
-# ``present`` when it is made of what the quiz now asks. Summed by the database: a quiz of the whole house has millions of
-# answers. (Sums of squares stay within 64 bits up to 300,000 people and some 500 points.)
+# The marks of everybody's first attempt, as whole ten-thousandths of a point, each beside the totals of its attempt; an
+# attempt is ``present`` when it is made of what the quiz now asks. Summed by the database: a quiz of the whole house has
+# millions of answers. Totals come by a window and not by a join, which SQLite would do by comparing every row with every
+# other. (Sums of squares stay within 64 bits up to 300,000 people and some 500 points.)
 _MARKS = """
     WITH tried AS (
         SELECT attempt.id, attempt.state, attempt.submitted_at,
@@ -389,33 +393,37 @@ _MARKS = """
                CASE WHEN response.question_version_id IN ({versions}) THEN 1 ELSE 0 END AS asked_now
         FROM assessments_response response JOIN tried ON tried.id = response.attempt_id
         WHERE tried.turn = 1 AND tried.state = %s AND response.score IS NOT NULL {until}
-    ), totals AS (
-        SELECT attempt, SUM(worth) AS worth, SUM(mark) AS mark, SUM(given) AS given,
-               CASE WHEN COUNT(*) = %s AND SUM(asked_now) = COUNT(*) AND SUM(worth) = %s AND SUM(worth * worth) = %s
+    ), beside AS (
+        SELECT marks.*, CAST(SUM(worth) OVER whole AS BIGINT) - worth AS rest_worth,
+               CAST(SUM(mark) OVER whole AS BIGINT) - mark AS rest, SUM(given) OVER whole AS all_given,
+               CASE WHEN COUNT(*) OVER whole = %s AND SUM(asked_now) OVER whole = COUNT(*) OVER whole
+                         AND SUM(worth) OVER whole = %s AND SUM(worth * worth) OVER whole = %s
                     THEN 1 ELSE 0 END AS present
-        FROM marks GROUP BY attempt
+        FROM marks WINDOW whole AS (PARTITION BY attempt)
     )
 """
 
 _ITEMS = """
-    SELECT marks.version, marks.worth, totals.worth - marks.worth, totals.present, COUNT(*), SUM(marks.given),
-           SUM(marks.mark), SUM(marks.mark * marks.mark), SUM(totals.mark - marks.mark),
-           SUM((totals.mark - marks.mark) * (totals.mark - marks.mark)), SUM(marks.mark * (totals.mark - marks.mark))
-    FROM marks JOIN totals ON totals.attempt = marks.attempt
-    WHERE totals.given > 0
-    GROUP BY marks.version, marks.worth, totals.worth - marks.worth, totals.present
+    SELECT version, worth, rest_worth, present, COUNT(*), SUM(given),
+           SUM(mark), SUM(mark * mark), SUM(rest), SUM(rest * rest), SUM(mark * rest)
+    FROM beside WHERE all_given > 0
+    GROUP BY version, worth, rest_worth, present
 """
 
 _TOTALS = """
-    SELECT CASE WHEN given > 0 THEN 1 ELSE 0 END, present, COUNT(*), SUM(mark), SUM(mark * mark)
-    FROM totals GROUP BY CASE WHEN given > 0 THEN 1 ELSE 0 END, present
+    SELECT answered, present, COUNT(*), SUM(mark), SUM(mark * mark)
+    FROM (
+        SELECT attempt, present, CASE WHEN all_given > 0 THEN 1 ELSE 0 END AS answered,
+               CAST(SUM(mark) AS BIGINT) AS mark
+        FROM beside GROUP BY attempt, present, all_given
+    ) totals
+    GROUP BY answered, present
 """
 
 _ANSWERS = """
-    SELECT marks.version, CAST(marks.answer AS TEXT), COUNT(*)
-    FROM marks JOIN totals ON totals.attempt = marks.attempt
-    WHERE totals.given > 0 AND marks.given = 1 AND marks.version IN ({choices})
-    GROUP BY marks.version, CAST(marks.answer AS TEXT)
+    SELECT version, CAST(answer AS TEXT), COUNT(*)
+    FROM marks WHERE given = 1 AND version IN ({choices})
+    GROUP BY version, CAST(answer AS TEXT)
 """
 
 
