@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections import Counter
 from dataclasses import dataclass
 
+from django.core.cache import cache
 from django.core.paginator import Paginator
 from django.http import Http404
 from django.shortcuts import get_object_or_404, render
@@ -29,6 +31,8 @@ from core.spreadsheets import SheetOut, download, download_sheets
 from people.domain.access import actor_of, binds, require
 
 PAGE = 50
+# Millions of answers take some seconds to sum: of a quiz of the whole house the page is at most a quarter of an hour old.
+LARGE, KEPT_SECONDS = 10_000, 900
 
 # What to mend comes first. The word beside each question, and the mark of its chip.
 ADVICE_WORDS = {
@@ -116,7 +120,7 @@ def analysis(request, quiz_id: int):
     """One quiz: may its mark touch pay, how exact is it, and what to mend in which question."""
     actor = actor_of(request)
     require(actor, "PM-Q01")
-    found = analyse_quiz(quiz=_quiz_or_404(quiz_id))
+    found, at = _analysis_of(_quiz_or_404(quiz_id))
     order = list(ADVICE_WORDS)
     now = sorted(found.items_now, key=lambda item: (order.index(item.advice), item.version.question.key))
     counts = Counter(item.advice for item in now)
@@ -124,7 +128,7 @@ def analysis(request, quiz_id: int):
     page = Paginator([ShownItem(item, language) for item in now], PAGE).get_page(request.GET.get("page"))
     context = {
         "quiz": found.quiz,
-        "found": found,
+        "at": at,
         "whole": _whole_words(found),
         "gate": gate_of(found),
         "page": page,
@@ -138,6 +142,17 @@ def analysis(request, quiz_id: int):
         "may_edit": actor.may("PM-Q02"),
     }
     return render(request, "assessments/analysis.html", context)
+
+
+def _analysis_of(quiz: Quiz) -> tuple[Analysis, dt.datetime]:
+    """The analysis of a quiz and the moment it was made."""
+    key = f"item-analysis-{quiz.pk}"
+    kept = cache.get(key)
+    if kept is None:
+        kept = analyse_quiz(quiz=quiz), timezone.now()
+        if kept[0].people >= LARGE:
+            cache.set(key, kept, KEPT_SECONDS)
+    return kept
 
 
 def _whole_words(found: Analysis) -> dict:
@@ -174,7 +189,7 @@ def analysis_export(request, quiz_id: int, kind: str):
     require(actor_of(request), "PM-Q01")
     if kind not in {"csv", "xlsx"}:
         raise Http404
-    found = analyse_quiz(quiz=_quiz_or_404(quiz_id))
+    found, at = _analysis_of(_quiz_or_404(quiz_id))
     language = get_language()
     items = [ShownItem(item, language) for item in [*found.items_now, *found.items_before]]
     name = f"item-analysis-{found.quiz.pk}"
@@ -199,7 +214,7 @@ def analysis_export(request, quiz_id: int, kind: str):
         sheets=[
             SheetOut(_("Questions"), header, rows, [16, 8, 10, 18, 60, 10, 10, 12, 12, 60]),
             SheetOut(_("Answers chosen"), option_header, options, [16, 8, 50, 12, 12, 12]),
-            SheetOut(_("About this file"), notes=_notes(request, found)),
+            SheetOut(_("About this file"), notes=_notes(request, found, at)),
         ],
     )
 
@@ -224,11 +239,12 @@ def _yes_no(value: bool) -> str:
     return pgettext("a column", "yes") if value else pgettext("a column", "no")
 
 
-def _notes(request, found: Analysis) -> list[str]:
+def _notes(request, found: Analysis, at: dt.datetime) -> list[str]:
     whole, gate = _whole_words(found), gate_of(found)
     notes = [
         _("Item analysis of %(quiz)s") % {"quiz": found.quiz.name},
-        _("As of %(at)s, by %(user)s") % {"at": timezone.localtime().strftime("%Y-%m-%d %H:%M"), "user": request.user},
+        _("As of %(at)s, by %(user)s")
+        % {"at": timezone.localtime(at).strftime("%Y-%m-%d %H:%M"), "user": request.user},
         _("First attempts only; questions asked of fewer than %(smallest)s people show no numbers.")
         % {"smallest": SMALLEST_GROUP},
         _("May carry pay weight") if gate.passes else _("Advisory only: no pay weight"),

@@ -156,6 +156,9 @@ ADVICE = {
     "weak": gettext_noop(
         "It hardly tells those who know from those who do not. Make the wrong answers more tempting or the wording clearer."
     ),
+    "weak_typed": gettext_noop(
+        "It hardly tells those who know from those who do not. Make the wording clearer, or ask for something else."
+    ),
     "unknown": gettext_noop("It cannot be compared: the other questions gave everybody the same mark."),
     "fine": gettext_noop("Fine: neither too easy nor too hard, and it tells those who know from those who do not."),
 }
@@ -199,7 +202,10 @@ class Item:
 
     @property
     def advice_text(self) -> str:
-        return _(ADVICE[self.advice]) % {"from": JUDGED_FROM}
+        word = self.advice
+        if word == "weak" and self.version.content["kind"] not in shapes.CHOICES:
+            word = "weak_typed"
+        return _(ADVICE[word]) % {"from": JUDGED_FROM}
 
 
 @dataclass(frozen=True)
@@ -387,7 +393,7 @@ _MARKS = """
         FROM assessments_attempt attempt JOIN courses_enrolment enrolment ON enrolment.id = attempt.enrolment_id
         WHERE attempt.quiz_id = %s AND attempt.state <> %s
     ), marks AS (
-        SELECT response.attempt_id AS attempt, response.question_version_id AS version, response.points AS worth,
+        SELECT response.attempt_id AS attempt, response.question_version_id AS version, response.points AS worth, response.position,
                CAST(ROUND(response.score * 10000) AS BIGINT) AS mark, response.answer,
                CASE WHEN response.answer IS NULL THEN 0 ELSE 1 END AS given,
                CASE WHEN response.question_version_id IN ({versions}) THEN 1 ELSE 0 END AS asked_now
@@ -403,21 +409,13 @@ _MARKS = """
     )
 """
 
+# The first question of an attempt stands for the attempt when people are counted.
 _ITEMS = """
-    SELECT version, worth, rest_worth, present, COUNT(*), SUM(given),
+    SELECT version, worth, rest_worth, present, CASE WHEN all_given > 0 THEN 1 ELSE 0 END,
+           SUM(CASE WHEN position = 1 THEN 1 ELSE 0 END), COUNT(*), SUM(given),
            SUM(mark), SUM(mark * mark), SUM(rest), SUM(rest * rest), SUM(mark * rest)
-    FROM beside WHERE all_given > 0
-    GROUP BY version, worth, rest_worth, present
-"""
-
-_TOTALS = """
-    SELECT answered, present, COUNT(*), SUM(mark), SUM(mark * mark)
-    FROM (
-        SELECT attempt, present, CASE WHEN all_given > 0 THEN 1 ELSE 0 END AS answered,
-               CAST(SUM(mark) AS BIGINT) AS mark
-        FROM beside GROUP BY attempt, present, all_given
-    ) totals
-    GROUP BY answered, present
+    FROM beside
+    GROUP BY version, worth, rest_worth, present, CASE WHEN all_given > 0 THEN 1 ELSE 0 END
 """
 
 _ANSWERS = """
@@ -452,7 +450,7 @@ def _places(values: Iterable) -> str:
 def analyse_quiz(*, quiz: Quiz, until: dt.datetime | None = None) -> Analysis:
     """This function will return what the first attempts at a quiz say about it and about each question of it.
 
-    At most six queries, however many people and questions. ``until``: only what was handed in, and published, before that
+    At most five queries, however many people and questions. ``until``: only what was handed in, and published, before that
     moment. Questions come by number, versions from new to old; one that the quiz asks and nobody has met yet is there too.
     """
     now = _asked_now(quiz, until)
@@ -460,21 +458,20 @@ def analyse_quiz(*, quiz: Quiz, until: dt.datetime | None = None) -> Analysis:
     of_item: dict[int, Sums] = {}
     given: dict[int, int] = {}
     present: dict[int, Sums] = {}  # marks in points, over attempts as the quiz now is
-    for version, worth, rest, is_present, n, answered, *sums in reader.rows(_ITEMS):
+    totals, people, empty = Sums(), 0, 0
+    for version, worth, rest, is_present, is_answered, attempts, n, answered, *sums in reader.rows(_ITEMS):
+        if not is_answered:
+            empty += int(attempts)
+            continue
+        people += int(attempts)
         x, xx, y, yy, xy = (int(one) for one in sums)
         worth, rest = int(worth), int(rest)
         of_item.setdefault(version, Sums()).add(n, x, xx, y, yy, xy, x_unit=worth * _SCALE, y_unit=(rest or 1) * _SCALE)
         given[version] = given.get(version, 0) + int(answered)
         if is_present:
             present.setdefault(version, Sums()).add(n, x, xx, x_unit=_SCALE)
-    totals, people, empty = Sums(), 0, 0
-    for answered, is_present, n, x, xx in reader.rows(_TOTALS):
-        if not answered:
-            empty += n
-            continue
-        people += n
-        if is_present:
-            totals.add(n, int(x), int(xx), x_unit=_SCALE)
+            # the square of a total is the sum over its marks of mark * (mark + rest)
+            totals.add(int(attempts), x, xx + xy, x_unit=_SCALE)
     versions = QuestionVersion.objects.filter(pk__in={*of_item, *now.versions}).select_related("question")
     found = sorted(versions, key=lambda version: (version.question.key, -version.number))
     chosen = _chosen(reader, [version.pk for version in found if version.content["kind"] in shapes.CHOICES])

@@ -29,7 +29,7 @@ from assessments.domain.item_analysis import (
     pay_gate,
     quizzes_asking,
 )
-from assessments.models import Attempt, QuestionVersion, Response
+from assessments.models import Attempt, Question, QuestionVersion, Response
 from tests.factories.assessments import (
     STARTED,
     make_attempt,
@@ -399,17 +399,11 @@ def test_answers_are_counted_for_each_choice():
 
 
 # --- advice ----------------------------------------------------------------------------------------------------------------------
-def item(n=100, facility="0.7", discrimination=0.4, key="Q-1"):
-    version = QuestionVersion(content={"kind": "single"})
-    version.question = make_unsaved(key)
+def item(n=100, facility="0.7", discrimination=0.4, key="Q-1", kind="single"):
+    version = QuestionVersion(content={"kind": kind})
+    version.question = Question(key=key)
     value = None if facility is None else Fraction(facility)
     return Item(version=version, asked_now=True, n=n, unanswered=0, facility=value, discrimination=discrimination)
-
-
-def make_unsaved(key):
-    from assessments.models import Question
-
-    return Question(key=key)
 
 
 @pytest.mark.parametrize(
@@ -435,7 +429,12 @@ def test_advice_names_the_first_thing_to_mend(numbers, advice):
 
 
 def test_advice_is_said_in_both_languages():
-    for numbers, zh, en in [({"discrimination": -0.3}, "正确答案", "marked as right"), ({"n": 6}, "30", "30 answers")]:
+    for numbers, zh, en in [
+        ({"discrimination": -0.3}, "正确答案", "marked as right"),
+        ({"n": 6}, "30", "30 answers"),
+        ({"discrimination": 0.1}, "错误选项", "wrong answers"),
+        ({"discrimination": 0.1, "kind": "numerical"}, "换一种问法", "something else"),
+    ]:
         for language, words in [("zh-hans", zh), ("en", en)]:
             with translation.override(language):
                 assert words in item(**numbers).advice_text
@@ -504,7 +503,7 @@ def test_an_analysis_asks_as_often_for_one_attempt_as_for_many(django_assert_num
     versions = versions_of(questions)
     enrolment, step = make_quiz_duty(quiz)
     for place in itertools.count():
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(5):
             assert analyse_quiz(quiz=quiz).people == place
         if place == 20:
             break

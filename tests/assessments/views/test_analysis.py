@@ -1,15 +1,17 @@
 """The pages of item analysis: who may open them, what a small group hides, the files, the ways to them (PM-Q01)."""
 
+import datetime as dt
 import io
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.core.cache import cache
 from django.urls import reverse
 
 from core.spreadsheets import open_table
 from people.domain.roles import AUTHORS_GROUP
 from tests.assessments.domain.test_item_analysis import T19, answered, hand_in, quiz_of_marks, versions_of
-from tests.factories.assessments import make_category, make_question, make_quiz
+from tests.factories.assessments import STARTED, make_category, make_question, make_quiz
 from tests.factories.people import grant, make_employee, make_unit
 
 pytestmark = pytest.mark.django_db
@@ -182,6 +184,19 @@ def test_the_pages_ask_as_often_for_one_quiz_and_attempt_as_for_many(auditor, dj
     before = [asked(address) for address in addresses_of_one]
     many = quiz_of_marks(T19 * 5)
     assert [asked(addresses_of_one[0]), asked(reverse("assessments:analysis", args=[many.pk]))] == before
+
+
+def test_a_large_quiz_is_not_summed_at_each_visit(auditor, monkeypatch, now):
+    quiz = quiz_of_marks(T19)
+    address = reverse("assessments:analysis", args=[quiz.pk])
+    monkeypatch.setattr("assessments.analysis_views.LARGE", 6)
+    first = auditor.get(address)
+    now(STARTED + dt.timedelta(minutes=5))
+    quiz.attempts.first().responses.update(score=0)
+    again = auditor.get(address)
+    assert (again.context["at"], again.context["whole"]) == (STARTED, first.context["whole"])
+    cache.clear()
+    assert auditor.get(address).context["at"] == STARTED + dt.timedelta(minutes=5)
 
 
 def test_pm_q01_the_question_bank_leads_here(client):
