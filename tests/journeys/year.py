@@ -125,11 +125,20 @@ class Oracle:
         self.parents = dict(parents)
         self.people: dict[str, Person] = {}
         self.months: dict[Month, MonthDuties] = {}
+        self.ahead: dict[Month, set[str]] = {}  # who had the duty before the month began
+
+    def prepare_month(self, month: Month) -> None:
+        """Whom the first day of the month would find here, as far as is known now."""
+        self.ahead[month] = {number for number, person in self.people.items() if person.here_on(month.first_day)}
 
     def open_month(self, month: Month, today: dt.date) -> None:
+        """Who was prepared ahead and is gone by now shows as withdrawn: the record of a duty is never deleted."""
         opened = self.months[month] = MonthDuties(month)
-        for number in self.people:
+        for number, person in self.people.items():
             self._enrol(opened, number, today)
+            if number in self.ahead.get(month, ()) and number not in opened.duties:
+                gone = Duty(unit=person.unit, due=end_of(opened.due), state="withdrawn", why="left")
+                opened.duties[number] = gone
 
     def _enrol(self, month: MonthDuties, number: str, today: dt.date) -> None:
         person, day = self.people[number], max(today, month.first)
@@ -336,8 +345,9 @@ class Company:
 
     # --- the calendar
     def prepare_month(self, month: Month, day: dt.date) -> None:
-        """Make the duties ahead. To the oracle that is nothing: opening gives what it would have given without."""
+        """Make the duties ahead."""
         opening.prepare_month(month=month, by=self.hr, at=moment(day, 21))
+        self.oracle.prepare_month(month)
 
     def open_month(self, month: Month) -> None:
         opening.open_month(month=month, by=self.hr, at=moment(month.first_day, 8))
