@@ -112,6 +112,7 @@ def test_ended_session_keeps_what_was_typed(duty, visit):
     manager.open(reverse("courses:extend", args=[duty.pk]))
     until = (duty.due_at + dt.timedelta(days=3)).date()
     manager.page.fill("#id_until", until.isoformat())
+    manager.page.select_option("#id_code", "seconded")
     manager.page.fill("#id_reason", "Two weeks at the fair, “with customers” all day.\n<b>Back on Monday.</b>")
     Session.objects.all().delete()
     with manager.expecting("status of 401"):
