@@ -395,23 +395,27 @@ def _keep(seen: dict[str, _Seen], *, people: QuerySet[Employee] | None, at: dt.d
         if one.key not in known
     ]
     Matter.objects.bulk_create(new, batch_size=_CHUNK, ignore_conflicts=True)
-    changed, back = [], 0
+    seen_anew: list[Matter] = []
+    returning: dict[tuple[str, dt.datetime | None], list[Matter]] = {}
     for key, matter in known.items():
         one = seen[key]
-        returns = matter.state == _State.GONE or (
-            matter.state == _State.SETTLED and matter.settled_as == _Proposal.CORRECT
-        )
-        if returns:
-            back += 1
+        was, ended_at = matter.state, matter.settled_at
+        if was == _State.GONE or (was == _State.SETTLED and matter.settled_as == _Proposal.CORRECT):
             matter.state, matter.found_at = _State.OPEN, at
             matter.settled_at = matter.settled_by = None
             matter.settled_as = matter.answer = ""
-        elif matter.state != _State.OPEN or (matter.data, matter.proposal) == (one.data, one.proposal):
-            continue
+            returning.setdefault((was, ended_at), []).append(matter)
+        elif was == _State.OPEN and (matter.data, matter.proposal) != (one.data, one.proposal):
+            seen_anew.append(matter)
         matter.data, matter.proposal = one.data, one.proposal
-        changed.append(matter)
+    # Only what is still as it was read: whoever settles a matter, or takes it back, at the same moment comes first.
+    still_open = Matter.objects.filter(state=_State.OPEN)
+    still_open.bulk_update(seen_anew, ["data", "proposal"], batch_size=200)
     fields = ["state", "found_at", "settled_at", "settled_by", "settled_as", "answer", "data", "proposal"]
-    Matter.objects.bulk_update(changed, fields, batch_size=200)
+    back = 0
+    for (was, ended_at), some in returning.items():
+        still_ended = Matter.objects.filter(state=was, settled_at=ended_at)
+        back += still_ended.bulk_update(some, fields, batch_size=200)
     stale = Matter.objects.filter(_of(people, "employee"), state=_State.OPEN)
     gone_ids = [pk for pk, key in stale.order_by().values_list("pk", "key") if key not in seen]
     gone = 0

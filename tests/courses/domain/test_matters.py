@@ -390,6 +390,44 @@ def test_what_is_seen_now_takes_the_place_of_what_was_seen_before(run, root, sal
     assert Matter.objects.get().proposal == "keep"
 
 
+def _meanwhile(monkeypatch, act):
+    """Do something after looking has read what is known, before it writes."""
+    make = Matter.objects.bulk_create
+
+    def first(*args, **kwargs):
+        act()
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(Matter.objects, "bulk_create", first)
+
+
+def test_a_matter_that_is_settled_while_others_look_stays_settled(run, root, sales, monkeypatch):
+    duty = make_enrolment(_person(root, sales), run)
+    _move(duty.employee, make_position(title="会计", job_family="行政"))
+    find_matters(at=AT)
+    Enrolment.objects.update(state="in_progress", started_at=AT)  # so the proposal changes
+    hr = make_user()
+    _meanwhile(monkeypatch, lambda: _settle("left_audience", "keep", hr, reason="转岗"))
+    assert find_matters(at=AT) == Look()
+    fields = ("state", "settled_as", "settled_by", "settled_at", "answer", "proposal")
+    assert Matter.objects.values_list(*fields).get() == ("settled", "keep", hr.pk, AT, "转岗", "withdraw")
+
+
+def test_a_matter_that_is_settled_anew_while_others_look_is_not_opened_again(many, monkeypatch):
+    find_matters(at=AT)
+    hr, later = make_user(), AT + dt.timedelta(minutes=1)
+    settled = _settle("impossible_date", "correct", hr)
+
+    def think_again():
+        opened = matters.undo_settlement(matter=settled, by=hr, at=later)
+        matters.settle_matter(matter=opened, settled_as="keep", by=hr, at=later)
+
+    _meanwhile(monkeypatch, think_again)
+    assert find_matters(at=AT) == Look(open=4)
+    fields = ("state", "settled_as", "settled_by", "settled_at")
+    assert Matter.objects.filter(kind="impossible_date").values_list(*fields).get() == ("settled", "keep", hr.pk, later)
+
+
 # --- settling -------------------------------------------------------------------------------------------------------------
 def _matter(kind):
     return matters.visible_matters(Actor(user=_auditor(), on=TODAY), "PM-M04").get(kind=kind)
