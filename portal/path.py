@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from django.db.models import Count, QuerySet
 from django.urls import reverse
@@ -19,7 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_
 from assessments.domain.struggling import Stuck, stuck_enrolments
 from core.periods import Month
 from courses.domain.queries import Figures, figures_of_units
-from courses.models import CourseRun, DutyRequest, Enrolment, Nudge, RunStep, StepCompletion
+from courses.models import CourseRun, DutyRequest, Enrolment, Matter, Nudge, RunStep, StepCompletion
 from people.domain.access import Actor, visible_employees
 from people.models import Employee, Invitation, Leave, OrgUnit, Placement
 from portal.templatetags.portal_tags import days_ago
@@ -170,7 +171,7 @@ def missing_numbers(duties: QuerySet[Enrolment]) -> QuerySet:
 def missing_people(
     *, employees: Collection[int], duties: QuerySet[Enrolment], month: Month, at: dt.datetime, actor: Actor
 ) -> list[Missing]:
-    """The missing people of one page with their reason, owner and action, by reason and number. Fourteen queries at most."""
+    """The missing people of one page with their reason, owner and action, by reason and number. Fifteen queries at most."""
     rows = list(
         duties.filter(employee__in=employees)
         .select_related("employee__unit", "employee__position", "employee__manager", "employee__user", "run__course")
@@ -249,15 +250,15 @@ def _newest_moves(people: Collection[int]) -> dict[int, dt.date]:
 
 
 class _Rights:
-    """To whom of a page the actor may do what. Four queries, fewer where no role may."""
+    """To whom of a page the actor may do what. Five queries, fewer where no role may."""
 
     def __init__(self, actor: Actor, people: Collection[int]):
         self.me = actor.employee.pk if actor.employee else None
-        self.invite, self.nudge, self.extend, self.exempt = (
+        self.invite, self.nudge, self.extend, self.exempt, self.settle = (
             set(visible_employees(actor, row).filter(pk__in=people).values_list("pk", flat=True))
             if actor.may(row)
             else set()
-            for row in ("PM-P05", "PM-M03", "PM-T04", "PM-T03")
+            for row in ("PM-P05", "PM-M03", "PM-T04", "PM-T03", "PM-M05")
         )
 
 
@@ -290,7 +291,8 @@ class _Fit:
 def _left(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit | None:
     if employee.left_on is None or employee.left_on >= known.today:
         return None
-    return _Fit(_("left on %(day)s; the duty is still open") % {"day": _day(employee.left_on)})
+    owed = (duty for duty in duties if duty.run.state == CourseRun.State.OPEN and _was_owed(employee, duty))
+    return _Fit(_("left on %(day)s; the duty is still open") % {"day": _day(employee.left_on)}, next(owed, None))
 
 
 def _no_sign_in(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit | None:
@@ -407,8 +409,10 @@ def _action(reason: str, employee: Employee, duty: Enrolment, known: _Known, may
     person = Action(_("Open the record"), reverse("portal:person", args=[employee.pk]))
     is_open = duty.run.state == CourseRun.State.OPEN
     if reason == Reason.LEFT:
-        if is_open and employee.pk in may.exempt:
-            return Action(pgettext("decision", "Withdraw"), reverse("courses:withdraw", args=[duty.pk]))
+        if is_open and employee.pk in may.settle and _was_owed(employee, duty):
+            # Nothing is done to the duties of who has left, but for settling on the desk what is left behind.
+            wanted = urlencode({"kind": Matter.Kind.LEAVER.value, "q": employee.employee_no})
+            return Action(pgettext("a matter", "Settle"), f"{reverse('courses:matters')}?{wanted}")
         return person
     if reason == Reason.NO_SIGN_IN:
         if employee.pk not in may.invite:
@@ -440,6 +444,11 @@ def _action(reason: str, employee: Employee, duty: Enrolment, known: _Known, may
         if employee.pk in known.nudged
         else Action(_("Nudge"), icon="bell", nudge=True)
     )
+
+
+def _was_owed(employee: Employee, duty: Enrolment) -> bool:
+    """Did the person leave after the due day? Who leaves by then is withdrawn without asking (courses.domain.matters)."""
+    return employee.left_on is not None and employee.left_on > timezone.localdate(duty.run.due_at)
 
 
 # --- the units below ----------------------------------------------------------------------------------------------------

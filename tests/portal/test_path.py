@@ -13,7 +13,8 @@ from django.utils import translation
 from assessments.domain.attempts import quiz_of
 from assessments.models import Attempt
 from core.periods import Month
-from courses.models import DutyRequest, Enrolment, Nudge
+from courses.domain.matters import find_matters
+from courses.models import CourseRun, DutyRequest, Enrolment, Nudge
 from people.domain.access import Actor
 from people.models import Employee, Invitation, Placement
 from portal import path, path_views
@@ -196,7 +197,20 @@ def test_who_left_is_the_first_reason(house, at):
     Employee.objects.filter(pk=employee.pk).update(state="left", left_on=dt.date(2026, 11, 9), user=None)
     found = _only(house, at)
     assert found[:3] == (Reason.LEFT, Owner.HR, "left on 9 November; the duty is still open")
-    assert found[3] in {"Withdraw", "Open the record"}
+    assert found[3] == "Open the record"  # left before the due day: withdrawn without asking
+
+
+def test_pm_m05_who_left_after_the_due_day_is_settled_on_the_desk(house, at, as_):
+    employee = _one(house, employee_no="777").employee
+    CourseRun.objects.update(due_at=at - dt.timedelta(days=9))
+    Employee.objects.filter(pk=employee.pk).update(state="left", left_on=dt.date(2026, 11, 12), user=None)
+    (found,) = _missing(house, at)
+    address = reverse("courses:matters") + "?kind=leaver&q=777"
+    assert (found.reason, found.action) == (Reason.LEFT, Action("Settle", address))
+    find_matters(at=at)
+    assert [row["employee"] for row in as_(house["hr"]).get(address).context["rows"]] == [employee]
+    for who in ("manager", "auditor", "other_hr"):  # not theirs to settle
+        assert _only(house, at, who=who)[3] == "Open the record"
 
 
 def test_reasons_go_by_their_published_order(house, at):
