@@ -25,7 +25,7 @@ from core.events import record_event
 from core.periods import Month
 from courses.domain.authoring import LANGUAGES
 from courses.domain.closing import closing_event
-from courses.models import Enrolment, MonthClose
+from courses.models import CourseRun, Enrolment, MonthClose
 from people.models import Employee, OrgUnit
 
 CHAIN = "bulletins"
@@ -323,8 +323,8 @@ def praiseworthy(*, bulletin: Bulletin, numbers: Sequence[str], people: QuerySet
         employee__in=[one.pk for one in found.values()],
         run__month=bulletin.month,
         unit__path__startswith=bulletin.unit.path,
-    ).counted()
-    for duty in owed.select_related("unit").order_by("pk"):
+    ).exclude(run__state=CourseRun.State.PLANNED)  # what was enrolled ahead is owed once the run is open
+    for duty in owed.counted().select_related("unit").order_by("pk"):
         duties.setdefault(duty.employee_id, []).append(duty)
     unknown = [number for number in numbers if number not in found]
     owed_nothing = [number for number in numbers if number in found and found[number].pk not in duties]

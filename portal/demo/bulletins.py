@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bulletins.domain.composing import Wording, compose, marker, pages_of, publish, text_of, write
 from bulletins.models import Bulletin
-from courses.models import Enrolment, MonthClose
+from courses.models import CourseRun, Enrolment, MonthClose
 from people.models import Employee, OrgUnit, User
 from portal.demo import company as story
 
@@ -60,7 +60,7 @@ def _write(bulletin: Bulletin, by: User, at: dt.datetime) -> None:
 
 def _diligent(bulletin: Bulletin) -> list[str]:
     """Some people of branches in which everybody finishes, who did all of the month in time, one of a branch."""
-    owed = Enrolment.objects.filter(run__month=bulletin.month).counted()
+    owed = Enrolment.objects.filter(run__month=bulletin.month).exclude(run__state=CourseRun.State.PLANNED).counted()
     late = set(owed.exclude(on_time=True).values_list("employee", flat=True))
     found: dict[int, str] = {}
     perfect = owed.filter(unit__code__in=story.PERFECT)

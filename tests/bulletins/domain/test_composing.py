@@ -258,6 +258,7 @@ def test_praise_is_for_people_who_did_everything_of_the_month_in_time(made, hr, 
     city = closed[2][0]
     first, second = make_run(month=OCTOBER), make_run(month=OCTOBER)
     elsewhere = make_run(month=OCTOBER.previous)
+    never_opened = make_run(month=OCTOBER, state="planned")
 
     def person(number, *duties):
         employee = make_employee(unit=city, employee_no=number, name=f"人{number}")
@@ -267,7 +268,7 @@ def test_praise_is_for_people_who_did_everything_of_the_month_in_time(made, hr, 
             kept = {"late": "completed", "voluntary": "assigned"}.get(state, state)
             make_enrolment(employee, run, state=kept, **late, **fields)
 
-    person("A1", (first, "completed"), (second, "completed"), (elsewhere, "assigned"))
+    person("A1", (first, "completed"), (second, "completed"), (elsewhere, "assigned"), (never_opened, "assigned"))
     person("A2", (first, "completed"), (second, "exempt"))
     person("A3", (first, "completed"), (second, "voluntary"))
     person("B1", (first, "completed"), (second, "late"))
