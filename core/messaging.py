@@ -1,7 +1,7 @@
 """Messages that leave the house, through one interface whatever the channel: in the page, by mail, to a group chat.
 
 Whoever has something to say makes messages with ``page``, ``mail`` and ``chat`` and hands them to ``queue`` in the
-transaction of what they speak of. The worker calls ``deliver_due`` every minute (core.tasks). The table of messages is
+transaction of what they speak of. The worker calls ``deliver_all`` every minute (core.tasks). The table of messages is
 the queue and the log in one.
 
 What is promised:
@@ -241,12 +241,16 @@ class _NoConnection(_Transient):
 
 @dataclass
 class Delivered:
-    """What one round of delivery did. ``put_off``: to be tried again, or held back in its quiet hours."""
+    """What one round of delivery did. ``put_off``: to be tried again, or held back in its quiet hours.
+
+    ``unreachable``: the mail server does not answer, so no other mail was tried.
+    """
 
     sent: int = 0
     put_off: int = 0
     failed: int = 0
     dropped: int = 0
+    unreachable: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.sent or self.put_off or self.failed or self.dropped)
@@ -258,6 +262,7 @@ def deliver_due(
     limit: int = 500,
     clock: Callable[[], dt.datetime] = timezone.now,
     connection: BaseEmailBackend | None = None,
+    channels: Iterable[str] = tuple(_Channel),
 ) -> Delivered:
     """This function will send what waits and is due, at most ``limit`` messages of each channel (see the module).
 
@@ -269,7 +274,7 @@ def deliver_due(
     def now() -> dt.datetime:
         return max(at, clock())  # never before the moment for which this is done
 
-    for channel in _Channel:
+    for channel in channels:
         rows = list(
             Message.objects.filter(
                 state__in=[_State.WAITING, _State.SENDING], not_before__lte=at, channel=channel
@@ -285,6 +290,28 @@ def deliver_due(
         else:
             _post_chats(rows, done, now)
     return done
+
+
+def deliver_all(
+    *, at: dt.datetime, is_over: Callable[[], bool] = lambda: False, connection: BaseEmailBackend | None = None
+) -> Delivered:
+    """This function will send what waits and is due, round after round until nothing is left or ``is_over`` says so.
+
+    When the mail server does not answer, no further mail is tried: they wait for the next call. Call it outside a
+    transaction.
+    """
+    total, channels = Delivered(), list(_Channel)
+    while done := deliver_due(at=at, connection=connection, channels=channels):
+        total.sent += done.sent
+        total.put_off += done.put_off
+        total.failed += done.failed
+        total.dropped += done.dropped
+        if done.unreachable:
+            total.unreachable = True
+            channels.remove(_Channel.MAIL)
+        if is_over():
+            break
+    return total
 
 
 def deliver_now(*, message: Message, clock: Callable[[], dt.datetime] = timezone.now) -> Message:
@@ -374,6 +401,7 @@ def _one(row: Message, clock: Callable[[], dt.datetime], done: Delivered, send: 
         done.dropped += 1
     except _Transient as problem:
         go_on = not isinstance(problem, _NoConnection)
+        done.unreachable = done.unreachable or not go_on
         values = _later(row.tries + 1, clock(), str(problem))
         done.failed += values["state"] == _State.FAILED
         done.put_off += values["state"] == _State.WAITING

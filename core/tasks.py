@@ -11,7 +11,7 @@ from django.conf import settings
 
 from core.events import SEALED, chain_names, verify_chain
 from core.jobs import every, every_night
-from core.messaging import deliver_due
+from core.messaging import deliver_all
 
 log = logging.getLogger(__name__)
 
@@ -56,5 +56,4 @@ def deliver_messages(now: dt.datetime) -> None:
     Round after round while there is something, but not so long that other work has to wait for it.
     """
     end = time.monotonic() + 30
-    while deliver_due(at=now) and time.monotonic() < end:
-        pass
+    deliver_all(at=now, is_over=lambda: time.monotonic() >= end)

@@ -209,7 +209,7 @@ def test_a_mail_server_that_is_away_costs_one_message_a_try_and_no_other_channel
     rows = [_mail(user, at, key=f"k{n}") for n in range(3)]
     page = _page(user, at)
     server = Server(refuses_to_open=ConnectionRefusedError("refused"))
-    assert _round(at, server) == Delivered(sent=1, put_off=1)
+    assert _round(at, server) == Delivered(sent=1, put_off=1, unreachable=True)
     assert sorted(_fate(row)[1] for row in rows) == [0, 0, 1]
     assert _fate(page)[0] == State.SENT
     assert server.opened == 1
@@ -324,9 +324,28 @@ def test_immediate_houses_deliver_after_the_commit(user, at, settings, django_ca
 
 def test_the_worker_goes_round_until_nothing_is_left(user, at, monkeypatch):
     rounds = [Delivered(sent=1), Delivered(put_off=1), Delivered()]
-    monkeypatch.setattr("core.tasks.deliver_due", lambda at: rounds.pop(0))
+    monkeypatch.setattr("core.messaging.deliver_due", lambda **values: rounds.pop(0))
     deliver_messages(at)
     assert rounds == []
+
+
+def test_the_worker_tries_one_mail_when_the_mail_server_is_away_and_all_of_the_other_channels(user, at, monkeypatch):
+    away, deliver = Server(refuses_to_open=ConnectionRefusedError("refused")), messaging.deliver_due
+    rows = [_mail(user, at, key=f"k{n}") for n in range(3)]
+    pages = [_page(user, at, key=f"k{n}") for n in range(3)]
+
+    def one_at_a_time(**values):
+        return deliver(**{**values, "connection": away, "limit": 1, "clock": lambda: at})
+
+    monkeypatch.setattr("core.messaging.deliver_due", one_at_a_time)
+    deliver_messages(at)
+    assert sorted(_fate(row) for row in rows) == [
+        (State.WAITING, 0, ""),
+        (State.WAITING, 0, ""),
+        (State.WAITING, 1, "unreachable: refused"),
+    ]
+    assert [_fate(row)[0] for row in pages] == [State.SENT] * 3
+    assert away.opened == 1
 
 
 # --- group chats ------------------------------------------------------------------------------------------------------

@@ -90,3 +90,17 @@ def test_the_command_sends_and_a_second_run_changes_nothing(duty, noon, mailoutb
 def test_the_command_takes_a_day(duty, noon):
     _command("--on", "2026-11-27")
     assert list(ReminderDue.objects.values_list("on", "days")) == [(dt.date(2026, 11, 27), -3)]
+
+
+def test_the_command_tries_one_mail_when_the_mail_server_is_away(duty, noon, monkeypatch):
+    make_enrolment(make_employee(unit=make_unit(), with_user=True, email="li@example.com"), duty.run)
+
+    def away(self):
+        raise ConnectionRefusedError("refused")
+
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.open", away)
+    assert _command()[1:] == [
+        "2 messages sent, 0 failed",
+        "The mail server does not answer: the mails wait, and the worker tries them again.",
+    ]
+    assert sorted(Message.objects.filter(channel="mail").values_list("tries", flat=True)) == [0, 1]

@@ -3,7 +3,7 @@ import datetime as dt
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from core.messaging import deliver_due
+from core.messaging import deliver_all
 from courses.domain import reminders
 
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{report.rows} steps reached, {report.people} people told ({report.mails} by mail), {report.chats} group chats"
         )
-        sent = failed = 0
-        while done := deliver_due(at=at):
-            sent, failed = sent + done.sent, failed + done.failed
-        self.stdout.write(f"{sent} messages sent, {failed} failed")
+        done = deliver_all(at=at)
+        self.stdout.write(f"{done.sent} messages sent, {done.failed} failed")
+        if done.unreachable:
+            self.stdout.write("The mail server does not answer: the mails wait, and the worker tries them again.")
