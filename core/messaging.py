@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
@@ -327,8 +328,14 @@ def _without_needless(rows: list[Message], at: dt.datetime, done: Delivered) -> 
         kind = KINDS.get(name)
         if kind and kind.needless:
             gone |= kind.needless([row for row in rows if row.kind == name])
-    if gone:
-        done.dropped += drop(messages=Message.objects.filter(pk__in=gone), why="needless", at=at)
+    # Those as well that a dead worker left behind: if they stayed, they would be read before all others every time.
+    found: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for row in rows:
+        if row.pk in gone:
+            found[row.state, row.tries].append(row.pk)
+    for (state, tries), some in found.items():
+        as_they_were = Message.objects.filter(pk__in=some, state=state, tries=tries)
+        done.dropped += as_they_were.update(state=_State.DROPPED, outcome="needless", ended_at=at)
     return [row for row in rows if row.pk not in gone]
 
 
@@ -503,14 +510,6 @@ def _post(robot: Robot | None, row: Message, clock: Callable[[], dt.datetime]) -
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------
-def drop(*, messages: QuerySet[Message], why: str, at: dt.datetime) -> int:
-    """This function will drop those of the messages that still wait, because nobody needs them any more.
-
-    ``why`` is a word of OUTCOMES. Returns how many; what is being sent or was sent stays as it is.
-    """
-    return messages.filter(state=_State.WAITING).update(state=_State.DROPPED, outcome=why, ended_at=at)
-
-
 def retry(*, message: Message, by, at: dt.datetime, address: str = "") -> bool:
     """This function will put a failed message back in the queue; False when it is not a failed one any more.
 

@@ -11,7 +11,7 @@ from django.test import override_settings
 from django.utils import translation
 
 from core import messaging, robots
-from core.messaging import Delivered, Quiet, deliver_due, drop, outcome_words, queue, retry
+from core.messaging import Delivered, Quiet, deliver_due, outcome_words, queue, retry
 from core.models import Event, Message, Notice, Robot
 from core.tasks import deliver_messages
 from tests.factories.people import make_user
@@ -296,11 +296,33 @@ def test_a_message_that_nobody_needs_any_more_is_dropped_before_it_is_sent(user,
     assert [_fate(row)[::2] for row in rows] == [(State.DROPPED, "needless"), (State.SENT, "")]
 
 
-def test_drop_leaves_what_was_sent(user, at):
-    sent, waits = _mail(user, at, key="a"), _mail(user, at, key="b")
-    Message.objects.filter(pk=sent.pk).update(state=State.SENT)
-    assert drop(messages=Message.objects.all(), why="needless", at=at) == 1
-    assert (_fate(sent)[0], _fate(waits)[0]) == (State.SENT, State.DROPPED)
+def test_needless_messages_left_by_dead_workers_end_and_do_not_block_the_channel(user, at, monkeypatch):
+    left = [_mail(user, at, key=f"left{n}") for n in range(3)]
+    earlier = at - dt.timedelta(minutes=1)
+    for tries, row in enumerate(left, start=1):
+        Message.objects.filter(pk=row.pk).update(state=State.SENDING, tries=tries, not_before=earlier)
+    needed = _mail(user, at)
+    kind = messaging.MessageKind("t", lambda found: {row.pk for row in left})
+    monkeypatch.setitem(messaging.KINDS, "test", kind)
+    server = Server()
+    assert [_round(at, server, limit=3), _round(at, server, limit=3)] == [Delivered(dropped=3), Delivered(sent=1)]
+    assert [_fate(row) for row in [*left, needed]] == [
+        *((State.DROPPED, tries, "needless") for tries in (1, 2, 3)),
+        (State.SENT, 1, ""),
+    ]
+
+
+def test_a_needless_message_that_another_worker_has_just_taken_over_is_left_to_it(user, at, monkeypatch):
+    row = _mail(user, at)
+    Message.objects.filter(pk=row.pk).update(state=State.SENDING, tries=1)
+
+    def needless(found):
+        Message.objects.filter(pk=row.pk).update(tries=2, not_before=at + messaging.LEASE)
+        return {row.pk}
+
+    monkeypatch.setitem(messaging.KINDS, "test", messaging.MessageKind("t", needless))
+    assert _round(at, Server()) == Delivered()
+    assert _fate(row) == (State.SENDING, 2, "")
 
 
 def test_a_failed_message_is_sent_again_by_hand_once(user, at):
