@@ -172,13 +172,27 @@ def prepare_next_month(now: dt.datetime) -> None:
 
 
 @every(dt.timedelta(hours=1))
-def open_prepared_runs(now: dt.datetime) -> None:
-    """Open the prepared runs whose first day has come. After the due day only a person opens: all would be late at once."""
+def open_published_runs(now: dt.datetime) -> None:
+    """Open what was published before its first day came, prepared or not, and add it to runs that are open already.
+
+    After the due day only a person opens: all would be late at once. What nobody prepared is enrolled in batches.
+    """
     for run in opening.runs_to_open(at=now):
+        until = opening.published_before(run)
+        lines = opening.plan_lines(month=run.month).filter(course=run.course_id, opened_at=None, published_at__lt=until)
+        day = timezone.localdate(now)
+        people = opening.people_to_enrol(course=run.course, month=run.month, lines=lines, on=day).count()
+        values: dict = {"by": None, "at": now, "published_until": until}
         try:
-            opening.open_run(run=run, by=None, at=now)
-        except (opening.NothingToLearn, opening.DesignNotPublished) as problem:
-            log.warning("%s cannot be opened: %s", run, type(problem).__name__)
+            for _batch in range(people // BATCH):
+                with transaction.atomic():
+                    planned = opening.plan_run(course=run.course, month=run.month, by=None, at=now)
+                    opening.enrol_some(run=planned, limit=BATCH, **values)
+            with transaction.atomic():
+                planned = opening.plan_run(course=run.course, month=run.month, by=None, at=now)
+                opening.open_run(run=planned, **values)
+        except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunClosed) as problem:
+            log.warning("%s %s cannot be opened: %s", run.course.code, run.month, type(problem).__name__)
 
 
 @every(dt.timedelta(hours=1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
@@ -399,21 +400,43 @@ def prepare_month(
     return report
 
 
-def runs_to_open(*, at: dt.datetime) -> QuerySet[CourseRun]:
-    """This function will return the prepared runs whose first day has come and whose due time has not passed."""
-    prepared = PlanLine.objects.filter(
-        course=OuterRef("course"),
-        month=OuterRef("month"),
-        programme__active=True,
-        published_at__isnull=False,
-        prepared_at__isnull=False,
-        opened_at=None,
-    )
-    return (
-        CourseRun.objects.filter(Exists(prepared), state=CourseRun.State.PLANNED, opens_at__lte=at, due_at__gte=at)
+def runs_to_open(*, at: dt.datetime) -> list[CourseRun]:
+    """This function will return the runs that the clock opens now, in the order of month and course.
+
+    Their first day has come, their due time has not passed, and a line of theirs that was published before that day
+    (published_before) is not opened: nobody prepared it, it came after somebody had opened the run early, or it was
+    prepared and waits. A run that nobody has planned yet is among them, as it would be planned, and not saved.
+    """
+    this_month = Month.of(timezone.localdate(at))
+    begun = CourseRun.objects.filter(opens_at__lte=at, due_at__gte=at).exclude(state=CourseRun.State.CLOSED)
+    its_run = begun.filter(course=OuterRef("course"), month=OuterRef("month"))
+    lines = (
+        PlanLine.objects.filter(Q(month=this_month) | Exists(its_run))
+        .filter(programme__active=True, published_at__isnull=False, opened_at=None)
         .select_related("course")
-        .order_by("month", "course__code")
     )
+    waiting: dict[tuple[Month, int], tuple[Course, dt.datetime]] = {}
+    for line in lines.order_by("month", "course__code", "-published_at"):  # the last one kept is the first published
+        waiting[line.month, line.course_id] = line.course, cast("dt.datetime", line.published_at)
+    planned = CourseRun.objects.filter(
+        month__in={month for month, _course in waiting}, course__in={course for _month, course in waiting}
+    )
+    runs = {(run.month, run.course_id): run for run in planned.select_related("course")}
+    found = []
+    for (month, course_id), (course, published_at) in waiting.items():
+        run = runs.get((month, course_id)) or CourseRun(course=course, month=month, **default_times(month))
+        may_open = run.state != CourseRun.State.CLOSED and run.opens_at <= at <= run.due_at
+        if may_open and published_at < published_before(run):
+            found.append(run)
+    return found
+
+
+def published_before(run: CourseRun) -> dt.datetime:
+    """This function will return the moment before which a line has to be published for the clock to open it.
+
+    The start of the run or of its month, whichever is later. What is published afterwards waits for a person.
+    """
+    return max(run.opens_at, default_times(run.month)["opens_at"])
 
 
 def withdraw_unplanned(*, course: Course, month: Month, at: dt.datetime) -> int:
@@ -512,13 +535,20 @@ def _restamp(*, run: CourseRun, at: dt.datetime) -> int:
 
 # --- opening --------------------------------------------------------------------------------------------------------
 def open_run(
-    *, run: CourseRun, by, at: dt.datetime, scope: Iterable[OrgUnit] | None = None, on: dt.date | None = None
+    *,
+    run: CourseRun,
+    by,
+    at: dt.datetime,
+    scope: Iterable[OrgUnit] | None = None,
+    on: dt.date | None = None,
+    published_until: dt.datetime | None = None,
 ) -> RunReport:
     """This function will open a run and enrol the people of its plan; a second call does nothing more.
 
     The steps are frozen at the first opening. Every plan line (with ``scope`` only those of audiences in these units)
     is opened once; a line added later is opened by the next call. People are those selected on the day of opening, or
-    on the first day of the run if that is later (``on`` overrules it).
+    on the first day of the run if that is later (``on`` overrules it). ``published_until``: lines that were published at
+    that moment or later stay as they are.
 
     A run that was prepared ahead changes its state, and its duties are brought up to date with that day: who came into
     the audience is enrolled, who dropped out is withdrawn, leave and moves are followed. A run opens for everybody at
@@ -528,7 +558,7 @@ def open_run(
     day = on or max(timezone.localdate(at), timezone.localdate(run.opens_at))
     with transaction.atomic():
         opened, prepared = _open(run=run, at=at), False
-        lines = list(plan_lines(month=run.month, scope=scope).filter(course_id=run.course_id, opened_at=None))
+        lines = _lines_to_open(run=run, scope=scope, published_until=published_until)
         if opened:
             prepared = Enrolment.objects.filter(run=run, voluntary=False).exists()
             known = {line.pk for line in lines}
@@ -560,6 +590,15 @@ def open_run(
             },
         )
     return report
+
+
+def _lines_to_open(
+    *, run: CourseRun, scope: Iterable[OrgUnit] | None, published_until: dt.datetime | None
+) -> list[PlanLine]:
+    lines = plan_lines(month=run.month, scope=scope).filter(course_id=run.course_id, opened_at=None)
+    if published_until is not None:
+        lines = lines.filter(published_at__lt=published_until)
+    return list(lines)
 
 
 def _enrol_at_opening(
@@ -601,6 +640,7 @@ def enrol_some(
     limit: int,
     scope: Iterable[OrgUnit] | None = None,
     on: dt.date | None = None,
+    published_until: dt.datetime | None = None,
 ) -> int:
     """This function will do a part of what open_run does: enrol at most ``limit`` people, and return how many it did.
 
@@ -610,7 +650,7 @@ def enrol_some(
     day = on or max(timezone.localdate(at), timezone.localdate(run.opens_at))
     with transaction.atomic():
         opened = _open(run=run, at=at)
-        lines = list(plan_lines(month=run.month, scope=scope).filter(course_id=run.course_id, opened_at=None))
+        lines = _lines_to_open(run=run, scope=scope, published_until=published_until)
         counts: dict[str, int] = {}
         if opened and Enrolment.objects.filter(run=run, voluntary=False).exists():
             known, prepared = {line.pk for line in lines}, list(_prepared_lines(run))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from certificates.models import DesignVersion
@@ -214,6 +214,8 @@ def plan_course(
 def move_course(*, line: PlanLine, month: Month, by, at: dt.datetime) -> PlanLine:
     """This function will move a line to another month; what is published stays published.
 
+    Published anew when the new month has begun, so that it waits for a person there as what is published in it does.
+
     Whoever was enrolled ahead for the old month is withdrawn from it, unless another line selects them
     (opening.withdraw_unplanned); the new month is prepared anew. A move to the month where it is changes nothing. One
     event on the chain ``months``. Raises MonthPassed, LineOpened, AlreadyPlanned or LineGone.
@@ -221,13 +223,16 @@ def move_course(*, line: PlanLine, month: Month, by, at: dt.datetime) -> PlanLin
     if month == line.month:
         return line
     _refuse_passed(month, at)
+    begun = month.first_day <= timezone.localdate(at)
     with transaction.atomic():
         hold_run(course=line.course, month=line.month)
         before = _where(line)
         try:
             with transaction.atomic():
                 moved = PlanLine.objects.filter(pk=line.pk, month=line.month, opened_at=None).update(
-                    month=month, prepared_at=None
+                    month=month,
+                    prepared_at=None,
+                    published_at=Case(When(published_at__isnull=False, then=Value(at))) if begun else F("published_at"),
                 )
         except IntegrityError as error:  # plan_line_once: somebody planned it there at the same moment
             raise AlreadyPlanned from error

@@ -279,17 +279,17 @@ def test_the_preview_of_a_prepared_run_counts_the_differences_and_changes_nothin
     assert (report.assigned, report.ahead) == (2, 1)
 
 
-def test_runs_to_open_are_those_prepared_whose_day_has_come(unit, by):
+def test_runs_to_open_are_those_with_a_waiting_line_whose_day_has_come(unit, by):
     make_employee(unit=unit)
     course = _planned(unit)
     opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
     opening.plan_run(course=make_course(), month=DECEMBER, by=by, at=AHEAD)  # planned only
     run = CourseRun.objects.get(course=course)
-    assert list(opening.runs_to_open(at=run.opens_at - dt.timedelta(seconds=1))) == []
-    assert list(opening.runs_to_open(at=run.opens_at)) == [run]
-    assert list(opening.runs_to_open(at=run.due_at + dt.timedelta(seconds=1))) == []
+    assert opening.runs_to_open(at=run.opens_at - dt.timedelta(seconds=1)) == []
+    assert opening.runs_to_open(at=run.opens_at) == [run]
+    assert opening.runs_to_open(at=run.due_at + dt.timedelta(seconds=1)) == []
     opening.open_run(run=run, by=None, at=OPENED)
-    assert list(opening.runs_to_open(at=OPENED)) == []
+    assert opening.runs_to_open(at=OPENED) == []
 
 
 @pytest.mark.parametrize("seed", range(12))
