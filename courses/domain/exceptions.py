@@ -219,13 +219,14 @@ def enrol_late(*, run: CourseRun, employee: Employee, by, at: dt.datetime, reaso
 def extend_due(*, enrolment: Enrolment, until: dt.date, by, at: dt.datetime, reason: str, code: str = "") -> Enrolment:
     """This function will move the due time of one unfinished duty to the end of a later day.
 
-    In an open run only. Work done by then counts as in time. Raises ReasonMissing, NotPossibleNow, or DueRefused when the day is not after
-    the present due day or is after the run's last day of acceptance.
+    In an open run only. Work done by then counts as in time. What was taken by choice is owed on no day. Raises
+    ReasonMissing, NotPossibleNow, or DueRefused when the day is not after the present due day or is after the run's
+    last day of acceptance.
     """
     text, due_at = _reason(reason), end_of(until)
     with transaction.atomic():
         run = _run_or_refuse(enrolment, _OPEN)
-        if enrolment.state not in _UNFINISHED:
+        if enrolment.state not in _UNFINISHED or enrolment.voluntary:
             raise NotPossibleNow
         if due_at <= enrolment.due_at or until > timezone.localdate(run.accept_until):
             raise DueRefused

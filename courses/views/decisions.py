@@ -167,6 +167,9 @@ class Extend(Decision):
         gettext_lazy("The due day of “%(course)s” is extended for %(name)s."),
     )
 
+    def is_possible(self):
+        return super().is_possible() and not self.enrolment.voluntary
+
     def make_form(self, data=None):
         return ExtendForm(
             data,

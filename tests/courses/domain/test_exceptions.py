@@ -192,3 +192,11 @@ def test_enrol_late_gives_one_person_the_duty_once(by):
 def test_enrol_late_needs_an_open_run(state, by):
     with pytest.raises(exceptions.NotPossibleNow):
         exceptions.enrol_late(run=make_run(state=state), employee=make_employee(unit=make_unit()), by=by, **HR)
+
+
+def test_the_due_day_of_what_was_taken_by_choice_is_not_moved(by):
+    enrolment = make_enrolment(voluntary=True)
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.extend_due(enrolment=enrolment, by=by, **LATER, **HR)
+    enrolment.refresh_from_db()
+    assert (enrolment.due_at, enrolment.decided_by) == (enrolment.run.due_at, None)
