@@ -21,7 +21,7 @@ from django.utils import timezone
 from core.events import record_event
 from courses.domain import tallies
 from courses.domain.opening import end_of
-from courses.models import CourseRun, DutyRequest, Enrolment, RunStep, StepCompletion
+from courses.models import CourseRun, DutyRequest, Enrolment, EnrolmentChange, RunStep, StepCompletion
 from people.models import Employee
 
 _State, _Reason = Enrolment.State, Enrolment.Reason
@@ -171,8 +171,9 @@ def _decide(
 def enrol_late(*, run: CourseRun, employee: Employee, by, at: dt.datetime, reason: str) -> Enrolment:
     """This function will give one person the duty of an open run after all, whom the rule for joiners left for next month.
 
-    Due when everybody's is; who took the course by choice owes it from now on. Raises ReasonMissing, or NotPossibleNow
-    when the run takes no more work, the person does not work here, has no unit, or has the duty already.
+    Due when everybody's is. Who took the course by choice owes it from now on, and a duty that HR withdrew, or a choice
+    that was given up, is owed as far as it was done. Raises ReasonMissing, or NotPossibleNow when the run takes no more
+    work, the person does not work here, has no unit, or has the duty already.
     """
     text = _reason(reason)
     with transaction.atomic():
@@ -196,13 +197,13 @@ def enrol_late(*, run: CourseRun, employee: Employee, by, at: dt.datetime, reaso
                 "assigned_at": at,
             },
         )
+        before = None
         if created:
             tallies.move(enrolment=enrolment, before=None)
-        else:  # who took it by choice owes it from now on, as far as it is done
-            chosen = Enrolment.objects.filter(pk=enrolment.pk, voluntary=True).exclude(state=_State.WITHDRAWN)
-            if not chosen.update(voluntary=False, **values):
-                raise NotPossibleNow
-            enrolment.refresh_from_db()
+        else:
+            before = {"state": enrolment.state, "voluntary": enrolment.voluntary}
+            _owe(enrolment, employee, values)
+            enrolment = Enrolment.objects.select_related("unit", "run").get(pk=enrolment.pk)
             tallies.recount(run=run)
         record_event(
             chain="completions",
@@ -210,7 +211,65 @@ def enrol_late(*, run: CourseRun, employee: Employee, by, at: dt.datetime, reaso
             subject=enrolment,
             actor=by,
             at=at,
+            before=before,
             after={"state": enrolment.state, "due_at": enrolment.due_at},
+            reason=text,
+        )
+    return enrolment
+
+
+def _owe(enrolment: Enrolment, employee: Employee, values: dict) -> None:
+    """Make what is there owed, as far as it is done, if it is by choice or was withdrawn by HR and still is as read."""
+    withdrawn = enrolment.state == _State.WITHDRAWN
+    if not enrolment.voluntary and not (withdrawn and enrolment.decided_by_id):
+        raise NotPossibleNow
+    if withdrawn:
+        state = _State.IN_PROGRESS if enrolment.started_at else _State.ASSIGNED
+        values = {**values, "state": state, "unit": employee.unit}
+    as_read = {"state": enrolment.state, "voluntary": enrolment.voluntary, "changed_at": enrolment.changed_at}
+    if not Enrolment.objects.filter(pk=enrolment.pk, **as_read).update(voluntary=False, **values):
+        raise NotPossibleNow
+
+
+def undo_enrol_late(*, enrolment: Enrolment, by, at: dt.datetime, reason: str) -> Enrolment:
+    """This function will take enrol_late back, right after it: what was by choice is so again, other duties are withdrawn.
+
+    What the duty was before it reads from its history (EnrolmentChange). One event on the chain ``completions``. Raises
+    ReasonMissing, or NotPossibleNow when the duty has changed since, or is finished and was not by choice.
+    """
+    text = _reason(reason)
+    newest, *earlier = EnrolmentChange.objects.filter(enrolment=enrolment).order_by("-pk")[:2]
+    if newest.voluntary or newest.at != enrolment.changed_at:
+        raise NotPossibleNow
+    was = earlier[0] if earlier else None
+    if was is None or not was.voluntary:
+        return withdraw_enrolment(enrolment=enrolment, by=by, at=at, reason=text)
+    with transaction.atomic():
+        _run_or_refuse(enrolment, _OPEN_OR_CLOSED)
+        given_up = {"state": _State.WITHDRAWN} if was.state == _State.WITHDRAWN else {}
+        changed = Enrolment.objects.filter(
+            pk=enrolment.pk, state=enrolment.state, voluntary=False, changed_at=enrolment.changed_at
+        ).update(
+            voluntary=True,
+            reason=was.reason,
+            reason_text=was.reason_text,
+            decided_by_id=was.decided_by_id,
+            changed_at=at,
+            **given_up,
+        )
+        if not changed:
+            raise NotPossibleNow
+        before = enrolment.state
+        enrolment = Enrolment.objects.select_related("unit", "run").get(pk=enrolment.pk)
+        tallies.recount(run=enrolment.run)
+        record_event(
+            chain="completions",
+            action="withdrawn",
+            subject=enrolment,
+            actor=by,
+            at=at,
+            before={"state": before, "voluntary": False},
+            after={"state": enrolment.state, "voluntary": True},
             reason=text,
         )
     return enrolment

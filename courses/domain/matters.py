@@ -554,7 +554,7 @@ def _act_back(matter: Matter, *, by, at: dt.datetime, reason: str) -> None:
         raise NotUndoable
     try:
         if matter.settled_as == _Proposal.ENROL:
-            exceptions.withdraw_enrolment(enrolment=enrolment, by=by, at=at, reason=reason)
+            exceptions.undo_enrol_late(enrolment=enrolment, by=by, at=at, reason=reason)
         else:
             exceptions.reinstate_enrolment(enrolment=enrolment, by=by, at=at, reason=reason)
     except NotPossibleNow as error:

@@ -188,6 +188,48 @@ def test_enrol_late_gives_one_person_the_duty_once(by):
         exceptions.enrol_late(run=run, employee=person, by=by, **HR)
 
 
+def _beside(enrolment):
+    return Tally.objects.values_list("assigned", "started", "withdrawn", "voluntary").get(run=enrolment.run)
+
+
+def test_enrol_late_takes_up_a_duty_that_hr_withdrew(by):
+    duty = exceptions.withdraw_enrolment(enrolment=make_enrolment(state="in_progress"), by=by, **HR)
+    again = exceptions.enrol_late(run=duty.run, employee=duty.employee, by=by, **HR)
+    assert (again.pk, again.state, again.reason, again.decided_by) == (duty.pk, "in_progress", "joined", by)
+    assert _beside(again) == (1, 1, 0, 0)
+    assert Event.objects.order_by("sequence").last().before == {"state": "withdrawn", "voluntary": False}
+    gone = exceptions.undo_enrol_late(enrolment=again, by=by, **HR)
+    assert (gone.state, _beside(gone)) == ("withdrawn", (0, 0, 1, 0))
+
+
+def test_enrol_late_leaves_what_a_rule_withdrew(by):
+    duty = make_enrolment(state="withdrawn", reason="left")
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.enrol_late(run=duty.run, employee=duty.employee, by=by, **HR)
+
+
+@pytest.mark.parametrize(
+    ("state", "owed", "beside"),
+    [
+        ("in_progress", (1, 1, 0, 0), (0, 0, 0, 1)),
+        ("completed", (1, 1, 0, 0), (0, 0, 0, 1)),
+        ("withdrawn", (1, 0, 0, 0), (0, 0, 0, 0)),  # given up
+    ],
+)
+def test_enrol_late_makes_a_choice_owed_and_taking_it_back_makes_it_a_choice_again(by, state, owed, beside):
+    chosen = make_enrolment(voluntary=True, state=state, reason="choice")
+    duty = exceptions.enrol_late(run=chosen.run, employee=chosen.employee, by=by, **HR)
+    assert (duty.voluntary, duty.decided_by, _beside(duty)) == (False, by, owed)
+    later = AT + dt.timedelta(hours=1)
+    back = exceptions.undo_enrol_late(enrolment=duty, by=by, at=later, reason="误操作")
+    kept = ("voluntary", "state", "reason", "reason_text", "decided_by")
+    assert [getattr(back, name) for name in kept] == [True, state, "choice", "", None]
+    assert (back.changed_at, _beside(back)) == (later, beside)
+    assert EnrolmentChange.objects.filter(enrolment=back).last().voluntary
+    with pytest.raises(exceptions.NotPossibleNow):
+        exceptions.undo_enrol_late(enrolment=duty, by=by, at=later, reason="误操作")
+
+
 @pytest.mark.parametrize("state", ["planned", "closed"])
 def test_enrol_late_needs_an_open_run(state, by):
     with pytest.raises(exceptions.NotPossibleNow):

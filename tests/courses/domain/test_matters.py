@@ -580,6 +580,25 @@ def test_undoing_brings_the_duty_back_and_the_matter_is_open_again(many, kind, s
         matters.undo_settlement(matter=settled, by=hr, at=LATER)
 
 
+def test_a_late_joiner_can_be_given_the_duty_again_after_it_was_taken_back(many):
+    find_matters(at=AT)
+    hr = make_user()
+    matters.undo_settlement(matter=_settle("late_joiner", "enrol", hr), by=hr, at=LATER)
+    settled = matters.settle_matter(matter=_matter("late_joiner"), settled_as="enrol", by=hr, at=LATER)
+    assert (settled.state, settled.enrolment.state) == ("settled", "assigned")
+
+
+def test_undoing_makes_what_was_taken_by_choice_a_choice_again(many, run):
+    find_matters(at=AT)
+    hr, matter = make_user(), _matter("late_joiner")
+    make_enrolment(matter.employee, run, voluntary=True, reason="choice")
+    settled = _settle("late_joiner", "enrol", hr)
+    assert not settled.enrolment.voluntary
+    undone = matters.undo_settlement(matter=settled, by=hr, at=LATER)
+    duty = undone.enrolment
+    assert (duty.voluntary, duty.state, duty.reason, duty.decided_by) == (True, "assigned", "choice", None)
+
+
 def test_a_settlement_stands_once_the_duty_has_changed_again(many):
     find_matters(at=AT)
     hr = make_user()
