@@ -15,6 +15,7 @@ What is promised:
 - What fails for the moment is tried again with growing pauses (PAUSES) and given up after the last; what can never work
   (no address, refused by the mail server, a wrong key) fails at once. A failed one can be sent again by hand (retry).
 - In its quiet hours a message is held back, however late the worker comes to it.
+- What it says is what is true when it goes out: its kind is asked for its words right before (message_kind).
 """
 
 from __future__ import annotations
@@ -76,23 +77,27 @@ class Quiet:
 
 
 # --- kinds ------------------------------------------------------------------------------------------------------------
+# Takes messages of a kind and the moment; returns them as they are to be said then, by the id of the one that waits.
+Renew = Callable[[list[Message], dt.datetime], dict[int, Message]]
+
+
 @dataclass(frozen=True)
 class MessageKind:
-    """The cause of messages in one word, how pages call it, and which of them nobody needs any more."""
+    """The cause of messages in one word, how pages call it, and what they say when they go out at last."""
 
     title: StrOrPromise
-    needless: Callable[[list[Message]], set[int]] | None = None
+    renew: Renew | None = None
 
 
 KINDS: dict[str, MessageKind] = {"test": MessageKind(_("Test message"))}
 
 
-def message_kind(
-    name: str, *, title: StrOrPromise, needless: Callable[[list[Message]], set[int]] | None = None
-) -> Callable[[list[Message]], set[int]] | None:
-    """Declare a kind of message. ``needless`` is asked right before sending: it returns the ids of those to be dropped."""
-    KINDS[name] = MessageKind(title, needless)
-    return needless
+def message_kind(name: str, *, title: StrOrPromise, renew: Renew | None = None) -> None:
+    """Declare a kind of message. ``renew`` is asked right before sending; what it leaves out is dropped as needless.
+
+    Quiet hours, a mail server that was away or a hand that sends again may lie between making and sending.
+    """
+    KINDS[name] = MessageKind(title, renew)
 
 
 def kind_title(name: str) -> str:
@@ -281,7 +286,7 @@ def deliver_due(
                 state__in=[_State.WAITING, _State.SENDING], not_before__lte=at, channel=channel
             ).order_by("not_before", "pk")[:limit]
         )
-        rows = _without_needless(rows, at, done)
+        rows = _renewed(rows, at, done)
         if not rows:
             continue
         if channel == _Channel.PAGE:
@@ -321,13 +326,21 @@ def deliver_now(*, message: Message, clock: Callable[[], dt.datetime] = timezone
     return Message.objects.get(pk=message.pk)
 
 
-def _without_needless(rows: list[Message], at: dt.datetime, done: Delivered) -> list[Message]:
-    """Ask each kind which of its messages nobody needs any more, and drop those."""
-    gone: set[int] = set()
+_SAID = ("subject", "text", "text_other", "url")
+
+
+def _renewed(rows: list[Message], at: dt.datetime, done: Delivered) -> list[Message]:
+    """Ask each kind what its messages say by now, write that, and drop those that nobody needs any more."""
+    anew: dict[int, Message] = {row.pk: row for row in rows}
     for name in {row.kind for row in rows}:
         kind = KINDS.get(name)
-        if kind and kind.needless:
-            gone |= kind.needless([row for row in rows if row.kind == name])
+        if kind and kind.renew:
+            theirs = [row for row in rows if row.kind == name]
+            said = kind.renew(theirs, at)
+            for row in theirs:
+                anew.pop(row.pk)
+            anew |= said
+    gone = {row.pk for row in rows if row.pk not in anew}
     # Those as well that a dead worker left behind: if they stayed, they would be read before all others every time.
     found: dict[tuple[str, int], list[int]] = defaultdict(list)
     for row in rows:
@@ -336,7 +349,15 @@ def _without_needless(rows: list[Message], at: dt.datetime, done: Delivered) -> 
     for (state, tries), some in found.items():
         as_they_were = Message.objects.filter(pk__in=some, state=state, tries=tries)
         done.dropped += as_they_were.update(state=_State.DROPPED, outcome="needless", ended_at=at)
-    return [row for row in rows if row.pk not in gone]
+    return [row for row in rows if row.pk in anew and _say(row, anew[row.pk])]
+
+
+def _say(row: Message, anew: Message) -> bool:
+    """Give a message the words of another, also on the log. False when another worker has it."""
+    values = {name: getattr(anew, name) for name in _SAID if getattr(anew, name) != getattr(row, name)}
+    for name, value in values.items():
+        setattr(row, name, value)
+    return not values or bool(_as_it_was(row).update(**values))
 
 
 def _tell_pages(rows: list[Message], at: dt.datetime, done: Delivered) -> None:

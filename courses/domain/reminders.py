@@ -431,16 +431,38 @@ def _untold(on: dt.date, at: dt.datetime) -> QuerySet[ReminderDue]:
     """Rows that still speak of an open duty, of people who are here today and had no digest yet."""
     had_one = Message.objects.filter(key=digest_key(on), user=OuterRef("employee__user"))
     return (
-        ReminderDue.objects.filter(
-            told_at=None,
-            employee__user__is_active=True,
-            enrolment__state__in=_UNFINISHED,
-            enrolment__voluntary=False,
-            enrolment__run__in=_open_runs(at).order_by().values("pk"),
-        )
-        .filter(_at_work("employee", on))
+        _owed(at)
+        .filter(_at_work("employee", on), told_at=None, employee__user__is_active=True)
         .exclude(Exists(had_one))
     )
+
+
+def _owed(at: dt.datetime) -> QuerySet[ReminderDue]:
+    """Rows that still speak of an open duty."""
+    return ReminderDue.objects.filter(
+        enrolment__state__in=_UNFINISHED,
+        enrolment__voluntary=False,
+        enrolment__run__in=_open_runs(at).order_by().values("pk"),
+    )
+
+
+def _in_order(rows: QuerySet[ReminderDue]) -> list[ReminderDue]:
+    """The rows that are true at this moment with all that a digest says of them, the most urgent of a person first."""
+    found = rows.select_related(
+        "employee__user",
+        "step",
+        "enrolment__run__course",
+        "enrolment__unit",
+        "enrolment__employee__user",
+        "enrolment__employee__manager",
+    ).order_by("employee", "enrolment__due_at", "enrolment__employee__employee_no", "enrolment", "-days")
+    return [row for row in found if _is_still_so(row)]
+
+
+def _required_steps(runs: QuerySet | Iterable[int]) -> dict[int, int]:
+    """{run id: how many steps there are to do}"""
+    steps = RunStep.objects.filter(run__in=runs, required=True).order_by()
+    return dict(steps.values_list("run").annotate(number=Count("pk")))
 
 
 def tell(*, on: dt.date, at: dt.datetime, report: Report | None = None) -> Report:
@@ -451,12 +473,7 @@ def tell(*, on: dt.date, at: dt.datetime, report: Report | None = None) -> Repor
     """
     report = report or Report()
     quiet = quiet_hours(general_ladder())
-    steps = dict(
-        RunStep.objects.filter(run__in=_open_runs(at).order_by().values("pk"), required=True)
-        .order_by()
-        .values_list("run")
-        .annotate(number=Count("pk"))
-    )
+    steps = _required_steps(_open_runs(at).order_by().values("pk"))
     last = 0
     while True:
         waiting = _untold(on, at).filter(employee__gt=last).order_by("employee").values_list("employee_id")
@@ -475,20 +492,7 @@ def tell(*, on: dt.date, at: dt.datetime, report: Report | None = None) -> Repor
 def _tell_some(
     people: list[int], *, on: dt.date, at: dt.datetime, quiet: Quiet | None, steps: dict[int, int], report: Report
 ) -> None:
-    rows = list(
-        _untold(on, at)
-        .filter(employee__in=people)
-        .select_related(
-            "employee__user",
-            "step",
-            "enrolment__run__course",
-            "enrolment__unit",
-            "enrolment__employee__user",
-            "enrolment__employee__manager",
-        )
-        .order_by("employee", "enrolment__due_at", "enrolment__employee__employee_no", "enrolment", "-days")
-    )
-    rows = [row for row in rows if _is_still_so(row)]
+    rows = _in_order(_untold(on, at).filter(employee__in=people))
     away = _away({row.enrolment.employee_id for row in rows}, on)
     by_person: dict[int, list[ReminderDue]] = defaultdict(list)
     for row in rows:
@@ -536,6 +540,23 @@ def _digest(
     away: dict[int, dt.date],
 ) -> list[Message]:
     """The messages of one person: a line for the page in both languages, and a mail where there is an address."""
+    words, url = _digest_words(rows, on=on, steps=steps, away=away)
+    return _messages(
+        key=digest_key(on),
+        kind="reminder",
+        receiver=rows[0].employee,
+        words=words,
+        url=url,
+        by_mail=any(row.step is None or row.step.by_mail for row in rows),
+        quiet=quiet,
+        at=at,
+    )
+
+
+def _digest_words(
+    rows: list[ReminderDue], *, on: dt.date, steps: dict[int, int], away: dict[int, dt.date]
+) -> tuple[dict[str, Words], str]:
+    """What one person is told in each language, and the page it leads to."""
     receiver = rows[0].employee
     duties = {row.enrolment_id: row for row in reversed(rows)}  # of several steps of one duty the newest
     own: list[Open] = []
@@ -553,16 +574,7 @@ def _digest(
     for language in ("zh-hans", "en"):
         with translation.override(language):
             words[language] = digest_words(receiver=receiver, own=own, team=team, on=on)
-    return _messages(
-        key=digest_key(on),
-        kind="reminder",
-        receiver=receiver,
-        words=words,
-        url=reverse("portal:my_month" if own else "portal:my_team"),
-        by_mail=any(row.step is None or row.step.by_mail for row in rows),
-        quiet=quiet,
-        at=at,
-    )
+    return words, reverse("portal:my_month" if own else "portal:my_team")
 
 
 def _messages(
@@ -618,30 +630,70 @@ def address_of(user: User) -> str:
     return (employee.email if employee else "") or user.email
 
 
-def _needless_digests(messages: list[Message]) -> set[int]:
-    """Those whose every duty was finished, exempted or withdrawn between the queue and the sending."""
-    rows = ReminderDue.objects.filter(
-        digest__in={message.key for message in messages},
-        employee__user__in={message.user_id for message in messages},
-        enrolment__state__in=_UNFINISHED,
-    )
-    needed = set(rows.values_list("employee__user_id", "digest"))
-    return {message.pk for message in messages if (message.user_id, message.key) not in needed}
+# --- what a message says when it goes out at last ---------------------------------------------------------------------
+def _said_anew(message: Message, words: dict[str, Words], url: str) -> Message:
+    """A message to the same receiver by the same channel, with other words."""
+    own = words[message.language]
+    same = {"key": message.key, "kind": message.kind, "user_id": message.user_id, "language": message.language}
+    if message.channel == Message.Channel.PAGE:
+        lines = {"text_zh": words["zh-hans"].line, "text_en": words["en"].line}
+        return messaging.page(**same, subject=own.subject, **lines, url=url)  # type: ignore[arg-type]
+    return messaging.mail(**same, address=message.address, subject=own.subject, text=own.text, url=url)  # type: ignore[arg-type]
 
 
-def _needless_nudges(messages: list[Message]) -> set[int]:
-    """Those to people who owe nothing any more."""
-    users = {message.user_id for message in messages}
-    owing = set(
-        Enrolment.objects.filter(employee__user__in=users, voluntary=False, run__state=CourseRun.State.OPEN)
-        .unfinished()
-        .values_list("employee__user_id", flat=True)
-    )
-    return {message.pk for message in messages if message.user_id not in owing}
+def _digests_now(messages: list[Message], at: dt.datetime) -> dict[int, Message]:
+    """The digests with what is still owed of them, as seen from today; without those of which nothing is left."""
+    on, anew = timezone.localdate(at), {}
+    for some in _parts(messages, at):
+        told = Q(digest__in={message.key for message in some}, employee__user__in={one.user_id for one in some})
+        rows: dict[tuple[int, str], list[ReminderDue]] = defaultdict(list)
+        for row in _in_order(_owed(at).filter(told)):
+            rows[row.employee.user_id, row.digest].append(row)  # type: ignore[index]
+        enrolments = [row.enrolment for theirs in rows.values() for row in theirs]
+        steps = _required_steps({one.run_id for one in enrolments})
+        away = _away({one.employee_id for one in enrolments}, on)
+        for message in some:
+            if theirs := rows.get((message.user_id, message.key)):  # type: ignore[arg-type]
+                anew[message.pk] = _said_anew(message, *_digest_words(theirs, on=on, steps=steps, away=away))
+    return anew
 
 
-message_kind("reminder", title=_("Reminder"), needless=_needless_digests)
-message_kind("nudge", title=_("Nudge"), needless=_needless_nudges)
+def _parts(messages: list[Message], at: dt.datetime) -> Iterator[list[Message]]:
+    """The messages in parts that speak of some thousand duties each: those above have very many people below."""
+    told = Q(digest__in={one.key for one in messages}, employee__user__in={one.user_id for one in messages})
+    rows = _owed(at).filter(told).order_by().values_list("employee__user").annotate(number=Count("pk"))
+    numbers, part, sum_of_part = dict(rows), [], 0
+    for message in messages:
+        part.append(message)
+        sum_of_part += numbers.get(message.user_id, 0)
+        if sum_of_part > MOST_ROWS:
+            yield part
+            part, sum_of_part = [], 0
+    if part:
+        yield part
+
+
+def _nudges_now(messages: list[Message], at: dt.datetime) -> dict[int, Message]:
+    """The nudges with what is open now; without those to people who owe nothing any more."""
+    on, users = timezone.localdate(at), {message.user_id for message in messages}
+    nudges = {
+        (nudge.employee.user_id, nudge_key(nudge.on)): nudge
+        for nudge in Nudge.objects.filter(
+            employee__user__in=users, on__in={timezone.localdate(message.created_at) for message in messages}
+        ).select_related("employee", "by__employee")
+    }
+    duties = _open_duties([nudge.employee_id for nudge in nudges.values()], at)
+    anew = {}
+    for message in messages:
+        nudge = nudges.get((message.user_id, message.key))
+        if nudge is not None and (own := duties.get(nudge.employee_id)):
+            words = _nudge_words(nudge.employee, own, by=nudge.by, on=on)
+            anew[message.pk] = _said_anew(message, words, reverse("portal:my_month"))
+    return anew
+
+
+message_kind("reminder", title=_("Reminder"), renew=_digests_now)
+message_kind("nudge", title=_("Nudge"), renew=_nudges_now)
 message_kind("figures", title=_("Figures for the group chat"))
 
 
@@ -840,12 +892,7 @@ def _open_duties(people: list[int], at: dt.datetime) -> dict[int, list[Open]]:
         .select_related("run__course", "unit")
         .order_by("due_at", "pk")
     )
-    steps = dict(
-        RunStep.objects.filter(run__in={one.run_id for one in enrolments}, required=True)
-        .order_by()
-        .values_list("run")
-        .annotate(number=Count("pk"))
-    )
+    steps = _required_steps({one.run_id for one in enrolments})
     found: dict[int, list[Open]] = defaultdict(list)
     for one in enrolments:
         found[one.employee_id].append(Open(enrolment=one, steps_total=steps.get(one.run_id, 0)))
@@ -880,19 +927,27 @@ def _reasons_to_skip(people: list[Employee], duties: dict[int, list[Open]], on: 
     return reasons
 
 
-def _nudge_messages(
-    receiver: Employee, own: list[Open], *, by, on: dt.date, at: dt.datetime, quiet: Quiet | None
-) -> list[Message]:
+def nudge_key(on: dt.date) -> str:
+    return f"nudge-{on.isoformat()}"
+
+
+def _nudge_words(receiver: Employee, own: list[Open], *, by, on: dt.date) -> dict[str, Words]:
     words = {}
     for language in ("zh-hans", "en"):
         with translation.override(language):
             name = by.employee.label if getattr(by, "employee", None) else str(by)
             words[language] = nudge_words(receiver=receiver, by=name, own=own, on=on)
+    return words
+
+
+def _nudge_messages(
+    receiver: Employee, own: list[Open], *, by, on: dt.date, at: dt.datetime, quiet: Quiet | None
+) -> list[Message]:
     return _messages(
-        key=f"nudge-{on.isoformat()}",
+        key=nudge_key(on),
         kind="nudge",
         receiver=receiver,
-        words=words,
+        words=_nudge_words(receiver, own, by=by, on=on),
         url=reverse("portal:my_month"),
         by_mail=True,
         quiet=quiet,

@@ -289,7 +289,7 @@ def test_a_worker_that_comes_late_does_not_wake_anybody(user, at):
 # --- needless, dropped, again -----------------------------------------------------------------------------------------
 def test_a_message_that_nobody_needs_any_more_is_dropped_before_it_is_sent(user, at, monkeypatch):
     rows = [_mail(user, at, key="a"), _mail(user, at, key="b")]
-    kind = messaging.MessageKind("t", lambda found: {rows[0].pk})
+    kind = messaging.MessageKind("t", lambda found, at: {rows[1].pk: rows[1]})
     monkeypatch.setitem(messaging.KINDS, "test", kind)
     server = Server()
     assert _round(at, server) == Delivered(sent=1, dropped=1)
@@ -302,7 +302,7 @@ def test_needless_messages_left_by_dead_workers_end_and_do_not_block_the_channel
     for tries, row in enumerate(left, start=1):
         Message.objects.filter(pk=row.pk).update(state=State.SENDING, tries=tries, not_before=earlier)
     needed = _mail(user, at)
-    kind = messaging.MessageKind("t", lambda found: {row.pk for row in left})
+    kind = messaging.MessageKind("t", lambda found, at: {row.pk: row for row in found if row.pk == needed.pk})
     monkeypatch.setitem(messaging.KINDS, "test", kind)
     server = Server()
     assert [_round(at, server, limit=3), _round(at, server, limit=3)] == [Delivered(dropped=3), Delivered(sent=1)]
@@ -316,13 +316,30 @@ def test_a_needless_message_that_another_worker_has_just_taken_over_is_left_to_i
     row = _mail(user, at)
     Message.objects.filter(pk=row.pk).update(state=State.SENDING, tries=1)
 
-    def needless(found):
+    def renew(found, at):
         Message.objects.filter(pk=row.pk).update(tries=2, not_before=at + messaging.LEASE)
-        return {row.pk}
+        return {}
 
-    monkeypatch.setitem(messaging.KINDS, "test", messaging.MessageKind("t", needless))
+    monkeypatch.setitem(messaging.KINDS, "test", messaging.MessageKind("t", renew))
     assert _round(at, Server()) == Delivered()
     assert _fate(row) == (State.SENDING, 2, "")
+
+
+def test_a_message_says_what_is_true_when_it_is_sent_at_last(user, at, monkeypatch):
+    row, moments = _mail(user, at), []
+
+    def renew(found, at):
+        moments.append(at)
+        return {one.pk: Message(subject=f"{len(moments)}", text="now", url="/now/") for one in found}
+
+    monkeypatch.setitem(messaging.KINDS, "test", messaging.MessageKind("t", renew))
+    server, later = Server(SMTPServerDisconnected("gone")), at + dt.timedelta(hours=1)
+    _round(at, server)
+    _round(later, server)
+    [mail] = server.sent
+    row.refresh_from_db()
+    assert (mail.subject, mail.body, row.subject, row.text, row.url) == ("2", "now", "2", "now", "/now/")
+    assert moments == [at, later]
 
 
 def test_a_failed_message_is_sent_again_by_hand_once(user, at):

@@ -6,7 +6,7 @@ import pytest
 from django.core import mail as outbox
 from django.utils import timezone, translation
 
-from core.messaging import deliver_due
+from core.messaging import deliver_due, retry
 from core.models import Event, Message, Notice, Robot
 from courses.domain import reminders
 from courses.domain.exceptions import exempt_enrolment, extend_due
@@ -415,6 +415,94 @@ def test_a_digest_made_in_the_quiet_hours_waits_and_is_dropped_when_done_by_then
     assert sorted(mails.values_list("state", "outcome")) == [("dropped", "needless"), ("sent", "")]
 
 
+def _text_of(employee):
+    message = Message.objects.get(channel="mail", user=employee.user)
+    return message.state, message.subject, [line for line in message.text.split("\n") if line.startswith("·")]
+
+
+def test_a_mail_held_back_over_night_names_only_what_is_owed_in_the_morning_and_as_of_then(house):
+    mine = house.staff("王伟", employee_no="000100")
+    other = make_enrolment(mine.employee, make_run(make_course(steps=1, title_zh="谈判")))
+    done, extended = house.staff("李娜", employee_no="000101"), house.staff("赵敏", employee_no="000102")
+    moved = house.staff("钱进", employee_no="000103")
+    night = morning(1).replace(hour=22)
+    send_reminders(on=timezone.localdate(night), at=night)
+    by = make_user()
+    exempt_enrolment(enrolment=mine, by=by, at=night, reason="x")
+    Enrolment.objects.filter(pk=done.pk).update(
+        state="completed", completed_at=night, on_time=False, unit_done=house.branch
+    )
+    extend_due(enrolment=extended, until=dt.date(2026, 12, 10), by=by, at=night, reason="x")
+    Employee.objects.filter(pk=moved.employee_id).update(manager=house.chief)
+    _deliver(morning(2).replace(hour=8))
+    assert _text_of(mine.employee) == (
+        "sent",
+        "待完成：“谈判”，11月30日已截止",
+        ["· “谈判”：11月30日已截止，尚未开始，12月31日前补学仍计入"],
+    )
+    assert _text_of(house.manager) == (
+        "sent",
+        "您的团队还有1人未完成",
+        ["· 王伟（东一网点）：“谈判”，11月30日已截止，尚未开始"],
+    )
+    assert {one.to[0]: one.body for one in outbox.outbox}[house.manager.email].count("·") == 1
+    assert [_text_of(one.employee)[0] for one in (done, extended, moved)] == ["dropped", "dropped", "sent"]
+
+
+def test_a_digest_that_waits_past_its_day_says_the_due_day_as_of_the_new_day(house):
+    duty = house.staff()
+    send_reminders(on=DUE, at=morning(0).replace(hour=22))
+    assert _text_of(duty.employee)[1] == "待完成：“销售礼仪”，今天截止"
+    _deliver(morning(1).replace(hour=8))
+    assert _text_of(duty.employee)[:2] == ("sent", "待完成：“销售礼仪”，11月30日已截止")
+
+
+def test_a_digest_sent_again_by_hand_names_only_what_is_owed_then(house):
+    mine = house.staff()
+    other = make_enrolment(mine.employee, make_run(make_course(steps=1, title_zh="谈判")))
+    _send(0)
+    Message.objects.filter(channel="mail").update(state="failed", tries=1, ended_at=morning(0))
+    exempt_enrolment(enrolment=other, by=make_user(), at=morning(0), reason="x")
+    retry(message=Message.objects.get(channel="mail"), by=make_user(), at=morning(2))
+    _deliver(morning(2))
+    assert [mail.subject for mail in outbox.outbox] == ["待完成：“销售礼仪”，11月30日已截止"]
+    assert "谈判" not in outbox.outbox[0].body
+
+
+def test_the_line_in_the_page_names_only_who_still_owes(house):
+    done, _open = house.staff("王伟", employee_no="000100"), house.staff("李娜", employee_no="000101")
+    _send(1)
+    exempt_enrolment(enrolment=done, by=make_user(), at=morning(1), reason="x")
+    _deliver(morning(1))
+    notice = Notice.objects.get(user=house.manager.user)
+    assert notice.text_zh == "您的团队还有1人未完成：李娜"
+    assert notice.text_en == "1 person of your team has not finished yet: 李娜"
+
+
+def test_renewing_digests_takes_the_same_queries_for_one_and_for_many(house, django_assert_num_queries):
+    house.staff()
+    _send(1)
+    with django_assert_num_queries(5):
+        assert len(reminders._digests_now(list(Message.objects.all()), morning(1))) == 4
+    for number in range(6):
+        house.staff(f"新{number}", manager=house.person(f"管{number}", manager=house.chief))
+    _send(3)
+    with django_assert_num_queries(5):
+        assert len(reminders._digests_now(list(Message.objects.all()), morning(3))) > 20
+
+
+def test_digests_of_very_many_duties_are_renewed_in_parts(house, monkeypatch):
+    for number in range(3):
+        house.staff(f"员{number}")
+    _send(1)
+    messages = list(Message.objects.all())
+    whole = {pk: (one.subject, one.text) for pk, one in reminders._digests_now(messages, morning(1)).items()}
+    monkeypatch.setattr(reminders, "MOST_ROWS", 1)
+    assert len(list(reminders._parts(messages, morning(1)))) > 2
+    assert {pk: (one.subject, one.text) for pk, one in reminders._digests_now(messages, morning(1)).items()} == whole
+    assert len(whole) == len(messages) == 8
+
+
 # --- whose names ------------------------------------------------------------------------------------------------------
 def test_pg_14_no_name_of_another_team_in_any_message(house):
     """Two teams under one chief: each mail holds canaries of people below its receiver only, by the oracle of TRUST."""
@@ -609,6 +697,21 @@ def test_a_nudge_to_somebody_who_is_done_by_then_is_dropped(house):
     exempt_enrolment(enrolment=enrolment, by=make_user(), at=morning(-5), reason="x")
     _deliver(morning(-5))
     assert set(Message.objects.values_list("state", flat=True)) == {"dropped"}
+
+
+def test_a_nudge_of_the_night_names_only_what_is_open_in_the_morning(house):
+    mine = house.staff()
+    other = make_enrolment(mine.employee, make_run(make_course(steps=1, title_zh="谈判")))
+    night = morning(-1).replace(hour=23)
+    nudge(people=Employee.objects.filter(name="王伟"), by=house.manager.user, at=night)
+    exempt_enrolment(enrolment=other, by=make_user(), at=night, reason="x")
+    _deliver(morning(0).replace(hour=8))
+    [mail] = outbox.outbox
+    assert (mail.subject, mail.body.count("·"), "主管请您完成未完成的课程。" in mail.body) == (
+        "待完成：“销售礼仪”，今天截止",
+        1,
+        True,
+    )
 
 
 def test_too_many_people_are_refused(house, monkeypatch):
