@@ -979,7 +979,9 @@ def _duties_of_leavers(*, run: CourseRun, at: dt.datetime) -> QuerySet[Enrolment
 
 def _withdraw_leavers(*, run: CourseRun, at: dt.datetime) -> int:
     gone = _duties_of_leavers(run=run, at=at)
-    return gone.update(state=_State.WITHDRAWN, reason=_Reason.LEFT, changed_at=at)
+    return gone.update(
+        state=_State.WITHDRAWN, reason=_Reason.LEFT, reason_text="", decided_by=None, changed_at=at
+    )  # the rule decided, not who extended or reinstated the duty before
 
 
 def _unfinished_again(at: dt.datetime) -> dict:

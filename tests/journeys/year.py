@@ -165,7 +165,11 @@ class Oracle:
         gone = person.left is not None and person.left <= min(month.due, today)
         away = person.away_from(month.first, month.due)
         if gone and duty.state not in ("completed", "withdrawn") and not (duty.by_hand and duty.state == "exempt"):
-            duty.state, duty.why = "withdrawn", "left"
+            duty.state, duty.why, duty.by_hand = (
+                "withdrawn",
+                "left",
+                False,
+            )  # the rule's withdrawal, whoever decided before
         if duty.state == "assigned" and away and not duty.by_hand:
             duty.state, duty.why = "exempt", "leave"
         elif duty.state == "exempt" and duty.why == "leave" and not duty.by_hand and not away and at <= duty.due:

@@ -219,6 +219,19 @@ def test_changes_since_say_who_when_why_and_what(by):
     assert [one.enrolment for one in history.changes_since(month=NOVEMBER, at=at, people=mine)] == [late]
 
 
+def test_a_leaver_whose_duty_was_extended_before_is_a_change_of_the_roster(by):
+    branch = make_unit()
+    run = make_run(make_course(steps=1))
+    enrolment = make_enrolment(make_employee(unit=branch), run)
+    exceptions.extend_due(enrolment=enrolment, until=dt.date(2026, 12, 20), by=by, at=_day(1), reason="项目")
+    mark_left(employee=enrolment.employee, on=_day(10).date(), by=by, at=_day(10), reason="x")
+    opening.catch_up(run=run, by=None, at=_day(12))
+    (change,) = history.changes_since(month=NOVEMBER, at=_day(5))
+    owed, gone = Stand("assigned", None, False, branch), Stand("withdrawn", None, False, branch)
+    assert (change.before, change.now, change.how, change.by, change.at) == (owed, gone, How.ROSTER, None, _day(12))
+    assert "项目" not in change.why
+
+
 def test_changes_since_take_the_same_queries_for_few_and_many(by, django_assert_num_queries):
     branch = make_unit()
     run = make_run(make_course(steps=1))
