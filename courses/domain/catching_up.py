@@ -125,9 +125,10 @@ def _changes(*, run_ids: list[int], times: list[dt.datetime]) -> QuerySet[WithAn
         enrolment=OuterRef("enrolment"), at=OuterRef("at"), pk__gt=OuterRef("pk"), state=_State.EXEMPT
     )
     excused = Q(was__in=[_State.EXEMPT, _State.WITHDRAWN])
+    new = Q(was=None) | Q(was_voluntary=True, voluntary=False)  # who took it by choice owes it from now on
     what = Case(
-        When(Q(was=None) & Exists(exempted_at_once), then=Value("")),  # on leave from the first day: counted once
-        When(was=None, then=Value("joined")),
+        When(new & Exists(exempted_at_once), then=Value("")),  # on leave from the first day: counted once
+        When(new, then=Value("joined")),
         When(~Q(was=_State.EXEMPT) & Q(state=_State.EXEMPT), then=Value("exempted")),
         When(~Q(was=_State.WITHDRAWN) & Q(state=_State.WITHDRAWN), then=Value("withdrawn")),
         When(excused & Q(state__in=_UNFINISHED), then=Value("returned")),
@@ -138,7 +139,11 @@ def _changes(*, run_ids: list[int], times: list[dt.datetime]) -> QuerySet[WithAn
     return (
         EnrolmentChange.objects.filter(run__in=run_ids, at__in=times)
         .order_by()
-        .annotate(was=Subquery(before.values("state")[:1]), was_in=Subquery(before.values("unit")[:1]))
+        .annotate(
+            was=Subquery(before.values("state")[:1]),
+            was_in=Subquery(before.values("unit")[:1]),
+            was_voluntary=Subquery(before.values("voluntary")[:1]),
+        )
         .annotate(what=what)
     )
 
@@ -178,8 +183,8 @@ def effect_on_runs(*, audience: Audience, rule: dict, at: dt.datetime) -> list[R
             if line.programme.audience_id == audience.pk:
                 line.programme.audience.rule = rule  # as if it were saved
         planned = opening.planned_people(lines=lines, on=on)
-        has_it = Enrolment.objects.filter(run=run, employee=OuterRef("pk"))
-        owes_it = has_it.filter(state__in=_UNFINISHED, voluntary=False)
+        has_it = Enrolment.objects.filter(run=run, employee=OuterRef("pk")).exclude(opening.taken_by_choice())
+        owes_it = has_it.filter(state__in=_UNFINISHED)
         here = Employee.objects.active_on(on).in_unit(audience.scope)
         days_left = (timezone.localdate(run.due_at) - max(on, timezone.localdate(run.opens_at))).days + 1
         found.append(

@@ -266,7 +266,7 @@ def preview_run(
     if planned:
         every |= {line.pk: line for line in _prepared_lines(run)}
     people = planned_people(lines=every.values(), on=on)
-    have_it = Enrolment.objects.filter(run_id=run.pk or 0).exclude(_by_choice())
+    have_it = Enrolment.objects.filter(run_id=run.pk or 0).exclude(taken_by_choice())
     if planned:
         have_it = have_it.exclude(_taken_out_ahead())
     new = people.exclude(Exists(have_it.filter(employee=OuterRef("pk"))))
@@ -281,7 +281,7 @@ def preview_run(
 
 def people_to_enrol(*, course: Course, month: Month, lines: Iterable[PlanLine], on: dt.date) -> QuerySet[Employee]:
     """This function will return whom these lines select who has no place in the course's run yet."""
-    duties = Enrolment.objects.filter(run__course=course, run__month=month).exclude(_by_choice())
+    duties = Enrolment.objects.filter(run__course=course, run__month=month).exclude(taken_by_choice())
     return planned_people(lines=lines, on=on).exclude(Exists(duties.filter(employee=OuterRef("pk"))))
 
 
@@ -604,7 +604,7 @@ def _lines_to_open(
 def _enrol_at_opening(
     *, run: CourseRun, people: QuerySet[Employee], opened: bool, at: dt.datetime
 ) -> tuple[RunReport, dict[str, int]]:
-    duties = Enrolment.objects.filter(run=run).exclude(_by_choice())
+    duties = Enrolment.objects.filter(run=run).exclude(taken_by_choice())
     before = duties.filter(employee__in=people.order_by().values("pk")).count()
     waiting = people.filter(_starts_too_late(run)).exclude(Exists(duties.filter(employee=OuterRef("pk")))).count()
     assigned = _enrol(run=run, people=people.exclude(_starts_too_late(run)), at=at)
@@ -758,8 +758,8 @@ def _starts_too_late(run: CourseRun) -> Q:
     return Q(hired_on__isnull=False, hired_on__gt=opens, hired_on__gte=first_late_day)
 
 
-def _by_choice() -> Q:
-    """Courses that their people took by choice: no duties, until an audience selects the person.
+def taken_by_choice() -> Q:
+    """This function will select courses that their people took by choice: no duties, until an audience selects the person.
 
     What HR withdrew stays withdrawn, as a duty would.
     """
@@ -770,7 +770,7 @@ def _make_owed(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime) -
     """Whoever took the course by choice and is selected now owes it: what was done stays done, what was given up is back."""
     back = {"state": _State.WITHDRAWN, "started_at__isnull": True}, {"state": _State.WITHDRAWN}
     return Enrolment.objects.filter(
-        _by_choice(), run=run, voluntary=True, employee__in=people.filter(unit__isnull=False).order_by().values("pk")
+        taken_by_choice(), run=run, voluntary=True, employee__in=people.filter(unit__isnull=False).order_by().values("pk")
     ).update(
         voluntary=False,
         state=Case(
@@ -939,7 +939,7 @@ def _opened_lines(run: CourseRun) -> QuerySet[PlanLine]:
 def waiting_people(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
     """This function will return the people of the run's audiences who have no duty in it (too late for this month)."""
     people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at))
-    duties = Enrolment.objects.filter(run=run).exclude(_by_choice())
+    duties = Enrolment.objects.filter(run=run).exclude(taken_by_choice())
     return people.exclude(Exists(duties.filter(employee=OuterRef("pk"))))
 
 

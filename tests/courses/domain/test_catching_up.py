@@ -7,8 +7,8 @@ from courses.domain import catching_up, opening
 from courses.domain.catching_up import DONE, effect_on_runs, events_of, people_of_round, rounds
 from courses.models import CourseRun, Enrolment
 from people.models import Employee, Leave
-from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_programme
-from tests.factories.people import make_employee, make_leave, make_unit
+from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_enrolment, make_programme
+from tests.factories.people import make_employee, make_leave, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -199,3 +199,30 @@ def test_a_changed_rule_says_who_enters_and_who_stays_in_each_open_run(group, ea
     audience.refresh_from_db()
     assert audience.rule == {"units": ["E"]}
     assert CourseRun.objects.count() == 1
+
+
+def test_who_took_the_course_by_choice_enters_with_a_changed_rule_and_joins(group, east, west):
+    make_employee(unit=east)
+    people = {name: make_employee(unit=west, name=name) for name in ("chose", "gave up", "away", "refused", "plain")}
+    audience = make_audience(group, {"units": ["E"]})
+    run = _open(audience)
+    chosen = {"run": run, "voluntary": True, "reason": "choice", "assigned_at": local(2026, 11, 2)}
+    make_enrolment(people["chose"], **chosen)
+    make_enrolment(people["gave up"], state="withdrawn", **chosen)
+    make_enrolment(people["away"], **chosen)
+    make_enrolment(people["refused"], state="withdrawn", decided_by=make_user(), **chosen)
+    make_leave(people["away"], dt.date(2026, 11, 1), dt.date(2026, 11, 30))
+    rule = {"units": ["E", "W"]}
+
+    (effect,) = effect_on_runs(audience=audience, rule=rule, at=LATER)
+    assert (_names(effect.enters), _names(effect.stays)) == (["away", "chose", "gave up", "plain"], [])
+
+    audience.rule = rule
+    audience.save()
+    report = opening.catch_up(run=run, by=None, at=LATER)
+    everybody = Employee.objects.all()
+    (round_,) = rounds(events=events_of(runs=[run]), runs=[run], people=everybody)
+    assert {what: number for what, number in round_.counts.items() if number} == {"joined": 3, "exempted": 1}
+    assert (report.joined, report.exempted, report.changed) == (3, 1, 4)
+    joined = people_of_round(event=round_.event, what="joined", people=everybody)
+    assert _names(joined) == ["chose", "gave up", "plain"]
