@@ -60,7 +60,7 @@ class OpenMonth(JobKind):
                     opening.open_run(run=run, **values)
                 else:
                     opening.enrol_some(run=run, limit=BATCH, **values)
-        except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunClosed):
+        except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunClosed, opening.ClosedForGood):
             pass  # the page of the month says so beside the course
         return 1
 
@@ -191,7 +191,12 @@ def open_published_runs(now: dt.datetime) -> None:
             with transaction.atomic():
                 planned = opening.plan_run(course=run.course, month=run.month, by=None, at=now)
                 opening.open_run(run=planned, **values)
-        except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunClosed) as problem:
+        except (
+            opening.NothingToLearn,
+            opening.DesignNotPublished,
+            opening.RunClosed,
+            opening.ClosedForGood,
+        ) as problem:
             log.warning("%s %s cannot be opened: %s", run.course.code, run.month, type(problem).__name__)
 
 

@@ -37,7 +37,7 @@ from core.events import record_event
 from core.periods import Month
 from courses.domain import tallies
 from courses.domain.audiences import select_people
-from courses.models import Course, CourseRun, Enrolment, PlanLine, RunStep, Step
+from courses.models import Course, CourseRun, Enrolment, MonthClose, PlanLine, RunStep, Step
 from people.models import Employee, Leave, OrgUnit, Placement
 
 _CHUNK = 1000
@@ -62,6 +62,10 @@ class RunBegun(Exception):
 
 class RunNotOpen(Exception):
     """The run has not been opened, so there is nothing to catch up with."""
+
+
+class ClosedForGood(Exception):
+    """The month is closed and its figures are sealed: no course of it is opened any more."""
 
 
 class NotOpenYet(Exception):
@@ -553,10 +557,11 @@ def open_run(
     A run that was prepared ahead changes its state, and its duties are brought up to date with that day: who came into
     the audience is enrolled, who dropped out is withdrawn, leave and moves are followed. A run opens for everybody at
     once, so the lines prepared by others open with it, whatever the ``scope``. One event on the chain ``months``.
-    Raises RunClosed, NothingToLearn, DesignNotPublished.
+    Raises RunClosed, ClosedForGood, NothingToLearn, DesignNotPublished.
     """
     day = on or max(timezone.localdate(at), timezone.localdate(run.opens_at))
     with transaction.atomic():
+        _refuse_closed_month(run)
         opened, prepared = _open(run=run, at=at), False
         lines = _lines_to_open(run=run, scope=scope, published_until=published_until)
         if opened:
@@ -649,6 +654,7 @@ def enrol_some(
     """
     day = on or max(timezone.localdate(at), timezone.localdate(run.opens_at))
     with transaction.atomic():
+        _refuse_closed_month(run)
         opened = _open(run=run, at=at)
         lines = _lines_to_open(run=run, scope=scope, published_until=published_until)
         counts: dict[str, int] = {}
@@ -683,7 +689,7 @@ def open_month(*, month: Month, by, at: dt.datetime, scope: Iterable[OrgUnit] | 
             with transaction.atomic():
                 run = plan_run(course=course, month=month, by=by, at=at)
                 report.runs.append(open_run(run=run, by=by, at=at, scope=scope))
-        except (NothingToLearn, DesignNotPublished, RunClosed) as problem:
+        except (NothingToLearn, DesignNotPublished, RunClosed, ClosedForGood) as problem:
             report.refused.append(Refusal(course, problem))
     return report
 
@@ -739,6 +745,13 @@ def _open(*, run: CourseRun, at: dt.datetime) -> bool:
     return True
 
 
+def _refuse_closed_month(run: CourseRun) -> None:
+    """A month whose figures are sealed gets no new duties; one that is being signed is not closed while this works."""
+    close = MonthClose.objects.filter(month=run.month)
+    if not close.filter(state=MonthClose.State.SIGNING).update(state=MonthClose.State.SIGNING) and close.exists():
+        raise ClosedForGood
+
+
 def _refuse_unready(course: Course) -> None:
     """A course that nobody could complete, or whose certificate could not be issued, is neither prepared nor opened."""
     if not Step.objects.filter(course=course, live=True, required=True).exists():
@@ -770,7 +783,10 @@ def _make_owed(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime) -
     """Whoever took the course by choice and is selected now owes it: what was done stays done, what was given up is back."""
     back = {"state": _State.WITHDRAWN, "started_at__isnull": True}, {"state": _State.WITHDRAWN}
     return Enrolment.objects.filter(
-        taken_by_choice(), run=run, voluntary=True, employee__in=people.filter(unit__isnull=False).order_by().values("pk")
+        taken_by_choice(),
+        run=run,
+        voluntary=True,
+        employee__in=people.filter(unit__isnull=False).order_by().values("pk"),
     ).update(
         voluntary=False,
         state=Case(
@@ -901,11 +917,10 @@ def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
     RunNotOpen or RunClosed.
     """
     with transaction.atomic():
+        held = CourseRun.objects.filter(pk=run.pk, state=CourseRun.State.OPEN).update(state=CourseRun.State.OPEN)
         run = CourseRun.objects.select_related("course").get(pk=run.pk)
-        if run.state == CourseRun.State.PLANNED:
-            raise RunNotOpen
-        if run.state == CourseRun.State.CLOSED:
-            raise RunClosed
+        if not held:  # nobody closes it before this transaction ends
+            raise RunNotOpen if run.state == CourseRun.State.PLANNED else RunClosed
         withdrawn = _withdraw_leavers(run=run, at=at)
         returned = _return_people(run=run, at=at)
         exempted = _exempt_for_leave(run=run, at=at)

@@ -5,10 +5,10 @@ import pytest
 from core.events import verify_chain
 from core.models import Event
 from core.periods import Month
-from courses.domain import opening, tallies
+from courses.domain import exceptions, opening, tallies
 from courses.domain.opening import catch_up, default_times, open_month, open_run, plan_run
 from courses.domain.queries import unit_figures
-from courses.models import CourseRun, Enrolment, RunStep, Tally
+from courses.models import CourseRun, Enrolment, MonthClose, RunStep, Tally
 from people.models import Employee
 from tests.factories.courses import (
     NOVEMBER,
@@ -266,6 +266,20 @@ def test_catch_up_withdraws_leavers_and_takes_them_back(open_course, by):
     assert (back.returned, _states(open_course)) == (1, {"first": "assigned"})
 
 
+def test_an_extended_duty_of_a_leaver_is_withdrawn_by_the_rule_and_returns_with_its_person(open_course, by):
+    until = dt.date(2026, 12, 5)
+    exceptions.extend_due(enrolment=Enrolment.objects.get(), until=until, by=by, at=local(2026, 11, 5), reason="项目")
+    Employee.objects.filter(name="first").update(state="left", left_on=dt.date(2026, 11, 12))
+    catch_up(run=open_course, by=None, at=local(2026, 11, 15))
+    gone = Enrolment.objects.get()
+    assert (gone.state, gone.reason, gone.reason_text, gone.decided_by) == ("withdrawn", "left", "", None)
+
+    Employee.objects.filter(name="first").update(state="active", left_on=None)
+    assert catch_up(run=open_course, by=None, at=local(2026, 11, 16)).returned == 1
+    back = Enrolment.objects.get()
+    assert (back.state, back.due_at) == ("assigned", opening.end_of(until))
+
+
 def test_catch_up_keeps_what_a_leaver_has_done(branch, by):
     run = make_run()
     make_enrolment(make_employee(unit=branch, name="done"), run, state="completed")
@@ -309,6 +323,32 @@ def test_open_run_takes_the_same_queries_for_one_and_for_many_people(branch, by,
         make_employee(unit=branch)
     run = plan_run(course=course, month=NOVEMBER, by=by, at=OPENED)
 
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(32):
         open_run(run=run, by=by, at=OPENED)
     assert Enrolment.objects.count() == 300
+
+
+def test_a_month_that_is_closed_for_good_gets_no_new_duties(branch, by):
+    make_employee(unit=branch)
+    _planned(branch)
+    run = open_month(month=NOVEMBER, by=by, at=OPENED).runs[0].run
+    make_employee(unit=branch)
+    late = _planned(branch)
+    values = {"state": "closed", "begun_at": OPENED, "closed_at": OPENED, "digest": "x", "newest_change": 0}
+    MonthClose.objects.create(month=NOVEMBER, **values)
+    at = local(2026, 12, 5)
+    with pytest.raises(opening.ClosedForGood):
+        open_run(run=run, by=by, at=at)
+    with pytest.raises(opening.ClosedForGood):
+        opening.enrol_some(run=run, by=by, at=at, limit=5)
+    report = open_month(month=NOVEMBER, by=by, at=at)
+    assert {type(refusal.problem) for refusal in report.refused} == {opening.ClosedForGood}
+    assert (report.runs, Enrolment.objects.count()) == ([], 1)
+    assert not CourseRun.objects.filter(course=late).exists()
+
+
+def test_a_month_that_is_being_signed_can_still_get_duties(branch, by):
+    make_employee(unit=branch)
+    _planned(branch)
+    MonthClose.objects.create(month=NOVEMBER, begun_at=OPENED)
+    assert open_month(month=NOVEMBER, by=by, at=OPENED).assigned == 1
