@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +60,10 @@ class RuleRefused(Exception):
     def __init__(self, problems: dict[str, str]):
         super().__init__("; ".join(f"{place}: {problem}" for place, problem in problems.items()))
         self.problems = problems
+
+
+class AudienceChanged(Exception):
+    """Somebody changed the audience since it was looked at."""
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -602,13 +608,28 @@ def _day(text: str) -> str:
 
 
 # --- keeping --------------------------------------------------------------------------------------------------------
+def marker(audience: Audience) -> str:
+    """This function will return a mark of what an audience says, for a page to say later what was seen on it."""
+    said = [audience.name, audience.name_en, audience.rule]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def save_audience(
-    *, audience: Audience | None, name: str, name_en: str, scope: OrgUnit, rule: dict, by, at: dt.datetime
+    *,
+    audience: Audience | None,
+    name: str,
+    name_en: str,
+    scope: OrgUnit,
+    rule: dict,
+    by,
+    at: dt.datetime,
+    seen: str | None = None,
 ) -> Audience:
     """This function will make an audience or change one, and keep the old and the new rule in the chain ``months``.
 
     An audience keeps the scope it was made with. Saving what is there already changes nothing and leaves no event.
-    Raises RuleRefused.
+    ``seen``: the marker of the page that the change was made on. Raises RuleRefused, or AudienceChanged when the
+    audience is no longer as it was loaded, or seen.
     """
     after = {"name": name, "name_en": name_en, "rule": validate_rule(rule=rule, scope=scope)}
     with transaction.atomic():
@@ -617,7 +638,10 @@ def save_audience(
             after = {**after, "scope": scope.code}
             record_event(chain="months", action="audience made", subject=audience, actor=by, at=at, after=after)
             return audience
-        before = {key: getattr(audience, key) for key in after}
+        now = Audience.objects.select_for_update(of=("self",)).get(pk=audience.pk)
+        if marker(now) != marker(audience) or seen not in (None, marker(now)):
+            raise AudienceChanged
+        before = {key: getattr(now, key) for key in after}
         if before != after:
             Audience.objects.filter(pk=audience.pk).update(**after)
             audience.refresh_from_db()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,7 +17,7 @@ from certificates.models import DesignVersion
 from core.events import record_event
 from core.periods import Month
 from courses.domain.opening import hold_run, withdraw_unplanned
-from courses.models import Course, CourseRun, PlanLine, Programme, Step
+from courses.models import Audience, Course, CourseRun, PlanLine, Programme, Step
 
 
 class MonthPassed(Exception):
@@ -40,6 +42,10 @@ class LineGone(Exception):
 
 class NothingToCopy(Exception):
     """The year before has no plan."""
+
+
+class ProgrammeChanged(Exception):
+    """Somebody changed the programme since it was looked at."""
 
 
 class LineState(StrEnum):
@@ -189,6 +195,54 @@ def _ready(courses: Iterable[int]) -> set[int]:
     published = DesignVersion.objects.filter(design=OuterRef("certificate_design"))
     found = learnable_courses().filter(Q(certificate_design=None) | Exists(published), pk__in=courses)
     return set(found.values_list("pk", flat=True))
+
+
+# --- programmes -----------------------------------------------------------------------------------------------------
+def marker(programme: Programme) -> str:
+    """This function will return a mark of what a programme says, for a page to say later what was seen on it."""
+    return hashlib.sha256(json.dumps(_said(programme), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def save_programme(
+    *,
+    programme: Programme | None,
+    name: str,
+    name_en: str,
+    audience: Audience,
+    active: bool,
+    by,
+    at: dt.datetime,
+    seen: str | None = None,
+) -> Programme:
+    """This function will make a programme or change one, and keep what it said before and says now in the chain ``months``.
+
+    ``seen``: the marker of the page that the change was made on. Saving what is there already changes nothing and leaves
+    no event. Raises ProgrammeChanged when the programme is no longer as it was loaded, or seen.
+    """
+    values = {"name": name, "name_en": name_en, "audience": audience, "active": active}
+    with transaction.atomic():
+        if programme is None:
+            made = Programme.objects.create(**values)
+            _record("programme made", made, by=by, at=at, after=_said(made))
+            return made
+        if seen is not None and seen != marker(programme):
+            raise ProgrammeChanged
+        before = _said(programme)
+        if not Programme.objects.filter(pk=programme.pk, **before).update(**values):
+            raise ProgrammeChanged
+        saved = Programme.objects.select_related("audience__scope").get(pk=programme.pk)
+        if _said(saved) != before:
+            _record("programme changed", saved, by=by, at=at, before=before, after=_said(saved))
+    return saved
+
+
+def _said(programme: Programme) -> dict:
+    return {
+        "name": programme.name,
+        "name_en": programme.name_en,
+        "audience": programme.audience_id,
+        "active": programme.active,
+    }
 
 
 # --- planning -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from copy import copy
 
 from django.contrib import messages
 from django.db.models import QuerySet
@@ -16,7 +17,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from courses.audience_forms import AudienceForm, Choices, RuleEditor
 from courses.domain.access import hr_units, own_audiences, own_lists
-from courses.domain.audiences import Names, compare_rules, describe_rule, people_by_unit, save_audience
+from courses.domain.audiences import (
+    AudienceChanged,
+    Names,
+    compare_rules,
+    describe_rule,
+    marker,
+    people_by_unit,
+    save_audience,
+)
 from courses.domain.catching_up import effect_on_runs
 from courses.models import Audience
 from courses.views.months import _tabs
@@ -64,17 +73,23 @@ def audience(request, audience_id: int | None = None):
     scopes, choices, at = scopes_of(actor), Choices.within(own_lists(actor)), timezone.now()
     do = request.POST.get("do", "")
     preview, faults, status = None, [], 200
+    seen = request.POST.get("seen") or (marker(found) if found else None)
     if request.method == "POST":
         editor = RuleEditor.of_post(request.POST, choices=choices)
         scope = found.scope if found else _chosen(request.POST.get("scope"), scopes)
         if not do:
-            form = AudienceForm(request.POST, instance=found, scopes=scopes)
+            form = AudienceForm(request.POST, instance=copy(found), scopes=scopes)
             rule = editor.read(scope=scope)
             if form.is_valid() and rule is not None:
-                return _saved(request, found, form, rule, at)
+                try:
+                    return _saved(request, found, form, rule, at, seen)
+                except AudienceChanged:
+                    found = get_object_or_404(own_audiences(actor), pk=audience_id)
+                    seen = marker(found)
+                    form.add_error(None, _changed_words(found))
             status = 422
         else:
-            form = AudienceForm(initial=request.POST.dict(), instance=found, scopes=scopes)
+            form = AudienceForm(initial=request.POST.dict(), instance=copy(found), scopes=scopes)
             editor.act(do)
             rule = editor.read(scope=scope)
             preview = None if rule is None else _preview(found, rule, scope, at)
@@ -86,7 +101,7 @@ def audience(request, audience_id: int | None = None):
                     one.errors = []
         faults = editor.faults
     else:
-        form = AudienceForm(instance=found, scopes=scopes)
+        form = AudienceForm(instance=copy(found), scopes=scopes)
         scope = found.scope if found else scopes[0]
         editor = RuleEditor.of_rule(found.rule if found else {}, choices=choices)
         if not found:
@@ -99,6 +114,7 @@ def audience(request, audience_id: int | None = None):
     context = {
         "form": form,
         "audience": found,
+        "seen": seen,
         "editor": editor,
         "faults": faults,
         "preview": preview,
@@ -115,7 +131,7 @@ def _chosen(scope_id: str | None, scopes: list[OrgUnit]) -> OrgUnit:
     return next((unit for unit in scopes if str(unit.pk) == scope_id), scopes[0])
 
 
-def _saved(request, found: Audience | None, form: AudienceForm, rule: dict, at: dt.datetime):
+def _saved(request, found: Audience | None, form: AudienceForm, rule: dict, at: dt.datetime, seen: str | None):
     data = form.cleaned_data
     saved = save_audience(
         audience=found,
@@ -125,9 +141,19 @@ def _saved(request, found: Audience | None, form: AudienceForm, rule: dict, at: 
         rule=rule,
         by=request.user,
         at=at,
+        seen=seen,
     )
     messages.success(request, _("“%(name)s” is saved.") % {"name": saved.label})
     return HttpResponseRedirect(reverse("courses:audiences"))
+
+
+def _changed_words(audience: Audience) -> str:
+    """What an audience says by now, for whoever was about to write over it."""
+    words = _(
+        "Somebody changed this audience meanwhile: it is now called “%(name)s” and its rule is: %(rule)s What you typed is "
+        "still here; save again to put it in the place of that."
+    )
+    return words % {"name": audience.label, "rule": describe_rule(rule=audience.rule, scope=audience.scope)}
 
 
 def _preview(found: Audience | None, rule: dict, scope: OrgUnit, at: dt.datetime) -> dict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from django.contrib import messages
 from django.core import signing
 from django.db.models import Count, Q
@@ -10,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.periods import Month
@@ -51,18 +53,42 @@ def programme(request, programme_id: int | None = None):
     actor = actor_of(request)
     require(actor, "PM-M01")
     found = get_object_or_404(own_programmes(actor), pk=programme_id) if programme_id else None
-    form = ProgrammeForm(request.POST or None, instance=found, audiences=own_audiences(actor))
+    # The form writes what is typed into its instance, so that is a copy.
+    form = ProgrammeForm(request.POST or None, instance=copy(found), audiences=own_audiences(actor))
+    seen = request.POST.get("seen") or (planning.marker(found) if found else None)
     if request.method == "POST" and form.is_valid():
-        saved = form.save()
-        messages.success(request, _("“%(name)s” is saved.") % {"name": saved.label})
-        return HttpResponseRedirect(_address(saved.pk, this_month().year))
+        try:
+            saved = planning.save_programme(
+                programme=found, **form.cleaned_data, by=request.user, at=timezone.now(), seen=seen
+            )
+        except planning.ProgrammeChanged:
+            found = get_object_or_404(own_programmes(actor), pk=programme_id)
+            seen = planning.marker(found)
+            form.add_error(None, _changed_words(found))
+        else:
+            messages.success(request, _("“%(name)s” is saved.") % {"name": saved.label})
+            return HttpResponseRedirect(_address(saved.pk, this_month().year))
     context = {
         "form": form,
         "programme": found,
+        "seen": seen,
         "year": this_month().year,
         "has_audiences": form.fields["audience"].queryset.exists(),
     }
     return render(request, "courses/programme.html", context, status=422 if form.errors else 200)
+
+
+def _changed_words(programme: Programme) -> str:
+    """What a programme says by now, for whoever was about to write over it."""
+    words = _(
+        "Somebody changed this programme meanwhile: it is now called “%(name)s”, is for “%(audience)s” and is %(active)s. "
+        "What you typed is still here; save again to put it in the place of that."
+    )
+    return words % {
+        "name": programme.label,
+        "audience": programme.audience.label,
+        "active": pgettext("programme", "active") if programme.active else _("not active"),
+    }
 
 
 # --- the grid -------------------------------------------------------------------------------------------------------

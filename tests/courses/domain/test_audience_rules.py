@@ -12,6 +12,7 @@ from core.periods import Month
 from courses.domain.audiences import (
     MAX_CONDITIONS,
     MAX_DEPTH,
+    AudienceChanged,
     RuleRefused,
     compare_rules,
     conditions_of,
@@ -21,7 +22,7 @@ from courses.domain.audiences import (
     select_people,
     validate_rule,
 )
-from courses.models import Enrolment, PeopleList
+from courses.models import Audience, Enrolment, PeopleList
 from people.models import Employee, OrgUnit
 from tests.factories.courses import local, make_audience, make_course, make_enrolment, make_run
 from tests.factories.people import make_employee, make_position, make_unit
@@ -398,6 +399,14 @@ def test_saving_an_audience_leaves_one_event_with_what_changed(group, east):
         audience = save_audience(audience=audience, rule=changed, **values)
     events = Event.objects.filter(chain="months").values_list("action", "before__rule", "after__rule")
     assert list(events) == [("audience made", None, {"units": ["E"]}), ("audience changed", {"units": ["E"]}, changed)]
+
+
+def test_an_audience_that_was_changed_meanwhile_is_not_written_over(group, east):
+    audience = make_audience(group, {"units": ["E"]}, name="旧")
+    Audience.objects.update(name="别人的")
+    with pytest.raises(AudienceChanged):
+        save_audience(audience=audience, name="新", name_en="", scope=group, rule={}, by=None, at=AT)
+    assert (Audience.objects.get().name, Event.objects.count()) == ("别人的", 0)
 
 
 def test_a_rule_that_is_refused_saves_nothing(group, east):

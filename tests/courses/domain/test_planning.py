@@ -7,7 +7,7 @@ from core.models import Event
 from core.periods import Month
 from courses.domain import opening, planning
 from courses.domain.planning import LineState
-from courses.models import CourseRun, Enrolment, PlanLine
+from courses.models import CourseRun, Enrolment, PlanLine, Programme
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_design, make_programme, make_step
 from tests.factories.people import make_employee, make_unit, make_user
 
@@ -40,6 +40,32 @@ def _plan(programme):
 
 def _events():
     return list(Event.objects.filter(chain="months").order_by("sequence").values_list("action", flat=True))
+
+
+# --- programmes -------------------------------------------------------------------------------------------------------
+def test_saving_a_programme_leaves_one_event_with_what_changed(unit, by):
+    first, second = make_audience(unit), make_audience(unit)
+    values = {"name": "新员工", "name_en": "", "active": True, "by": by, "at": AT}
+    made = planning.save_programme(programme=None, audience=first, **values)
+    for _twice in range(2):
+        made = planning.save_programme(programme=made, audience=second, seen=planning.marker(made), **values)
+    said = {"name": "新员工", "name_en": "", "audience": first.pk, "active": True}
+    events = Event.objects.filter(chain="months").order_by("sequence")
+    assert list(events.values_list("action", "actor", "subject_id", "before", "after")) == [
+        ("programme made", by.pk, str(made.pk), None, said),
+        ("programme changed", by.pk, str(made.pk), said, {**said, "audience": second.pk}),
+    ]
+
+
+def test_a_programme_that_was_changed_meanwhile_is_not_written_over(programme, by):
+    seen, stale = planning.marker(programme), Programme.objects.get()
+    values = {"name": "我的", "name_en": "", "audience": programme.audience, "active": True, "by": by, "at": AT}
+    Programme.objects.update(active=False)
+    with pytest.raises(planning.ProgrammeChanged):
+        planning.save_programme(programme=stale, **values)
+    with pytest.raises(planning.ProgrammeChanged):
+        planning.save_programme(programme=Programme.objects.get(), seen=seen, **values)
+    assert (Programme.objects.get().name, _events()) == (programme.name, [])
 
 
 # --- planning, moving, removing ---------------------------------------------------------------------------------------

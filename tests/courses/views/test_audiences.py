@@ -113,6 +113,29 @@ def test_an_audience_is_saved_with_its_rule(hr, east):
     assert [event.action for event in Event.objects.filter(chain="months")] == ["audience made"]
 
 
+def test_an_audience_can_get_another_name_alone(hr, east):
+    audience = make_audience(east, {"hired_from": "2026-01-01"}, name="旧")
+    data = {"name": "新", **one_condition("hired", first="2026-01-01")}
+    assert hr.post(_page(hr, audience), data).status_code == 302
+    event = Event.objects.get(chain="months", action="audience changed")
+    assert (Audience.objects.get().name, event.before["name"], event.after["name"]) == ("新", "旧", "新")
+
+
+def test_an_audience_that_somebody_changed_is_refused_once_with_what_was_typed(hr, east):
+    audience = make_audience(east, {"hired_from": "2026-01-01"}, name="旧")
+    address = _page(hr, audience)
+    data = {"name": "我的", **one_condition("hired", first="2026-02-02"), "seen": hr.get(address).context["seen"]}
+    Audience.objects.update(rule={"hired_from": "2026-03-03"})
+    assert hr.post(address, {**data, "do": "preview"}).context["seen"] == data["seen"]
+    refused = hr.post(address, data)
+    page = refused.content.decode()
+    assert refused.status_code == 422
+    assert "2026年3月3日" in page and 'value="我的"' in page and 'value="2026-02-02"' in page
+    assert Audience.objects.get().rule == {"hired_from": "2026-03-03"}
+    assert hr.post(address, {**data, "seen": refused.context["seen"]}).status_code == 302
+    assert Audience.objects.get().rule == {"hired_from": "2026-02-02"}
+
+
 def test_groups_within_groups_are_saved_and_come_back(hr, east):
     make_course(code="A")
     people = PeopleList.objects.create(name="人才", scope=east)

@@ -148,6 +148,22 @@ def test_a_programme_is_made_for_an_own_audience_only_and_leads_to_its_plan(hr, 
     assert (programme.audience, saved.url) == (own, reverse("courses:programme_plan", args=[programme.pk, 2026]))
 
 
+def test_a_programme_that_somebody_changed_is_refused_once_with_what_was_typed(hr, line):
+    programme = line.programme
+    address = reverse("courses:programme", args=[programme.pk])
+    typed = {"name": "我的", "audience": programme.audience_id, "active": "on"}
+    seen = hr.get(address).context["seen"]
+    Programme.objects.update(name="别人的")
+    refused = hr.post(address, {**typed, "seen": seen})
+    page = refused.content.decode()
+    assert refused.status_code == 422
+    assert "别人的" in page and 'value="我的"' in page
+    assert Programme.objects.get().name == "别人的"
+    assert hr.post(address, {**typed, "seen": refused.context["seen"]}).status_code == 302
+    assert Programme.objects.get().name == "我的"
+    assert Event.objects.get(chain="months", action="programme changed").before["name"] == "别人的"
+
+
 def test_the_programmes_say_how_far_the_year_is_planned(hr, line):
     PlanLine.objects.create(programme=line.programme, course=make_course(), month=DECEMBER)
     (row,) = hr.get(reverse("courses:programmes")).context["programmes"]
