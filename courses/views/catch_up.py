@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import groupby
 
 from django.contrib import messages
@@ -16,9 +17,8 @@ from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from courses.domain import catching_up, opening
-from courses.domain.access import hr_units
 from courses.models import CourseRun
-from courses.views.months import month_or_404
+from courses.views.months import month_or_404, runs_the_company
 from people.domain.access import Actor, actor_of, binds, require, visible_employees
 from people.models import Employee
 
@@ -44,7 +44,7 @@ def catch_up(request, month: str):
     require(actor, "PM-M01")
     wanted, at = month_or_404(month), timezone.now()
     if request.method == "POST":
-        return _do(request, wanted, at)
+        return _do(request, actor, wanted, at)
     runs = list(catching_up.open_runs(month=wanted))
     people = visible_employees(actor, "PM-T01")
     if request.GET.get("now"):
@@ -57,7 +57,7 @@ def catch_up(request, month: str):
     every = list(CourseRun.objects.filter(month=wanted).select_related("course"))
     events = catching_up.events_of(runs=every)
     page = Paginator(events, ROUNDS).get_page(request.GET.get("page"))
-    sees_all = any(unit.is_root() for unit in hr_units(actor))
+    sees_all = runs_the_company(actor)
     found = catching_up.rounds(events=page.object_list, runs=every, people=people)
     rounds = [
         {"at": at, "by": some[0].event.actor, "runs": [_counts(one, sees_all) for one in some]}
@@ -106,15 +106,25 @@ def _preview(preview: opening.CatchUpPreview, people: QuerySet[Employee]) -> dic
     return {"run": preview.run, "lines": lines, "changes": any(line["what"] in catching_up.DONE for line in lines)}
 
 
-def _do(request, month, at):
-    runs = catching_up.open_runs(month=month)
-    reports = [opening.catch_up(run=run, by=request.user, at=at) for run in runs]
+def _do(request, actor: Actor, month, at):
+    runs = list(catching_up.open_runs(month=month))
+    reports = []
+    for run in runs:
+        with suppress(opening.RunClosed):  # somebody closed it a moment ago
+            reports.append(opening.catch_up(run=run, by=request.user, at=at))
+    if runs_the_company(actor):
+        counts = {name: sum(getattr(report, name) for report in reports) for name in catching_up.DONE}
+        waiting = sum(report.waiting for report in reports)
+    else:  # of the people in reach only, as the page shows them
+        events = catching_up.events_of(runs=runs).filter(at=at, actor=request.user)
+        found = catching_up.rounds(events=events, runs=runs, people=visible_employees(actor, "PM-T01"))
+        counts = {name: sum(one.counts[name] for one in found) for name in catching_up.DONE}
+        waiting = 0
     if not reports:
         messages.info(request, _("No course of this month is open."))
-    elif not any(report.changed for report in reports):
+    elif not any(counts.values()):
         messages.success(request, _("Everything is up to date with the roster."))
     else:
-        counts = {name: sum(getattr(report, name) for report in reports) for name in catching_up.DONE}
         messages.success(
             request,
             _(
@@ -123,7 +133,6 @@ def _do(request, month, at):
             )
             % counts,
         )
-    waiting = sum(report.waiting for report in reports)
     if waiting:
         messages.info(
             request, _("%(number)d joined too late for this month and start next month.") % {"number": waiting}

@@ -34,7 +34,7 @@ from courses.domain.queries import Figures, courses_of_month, page_after, people
 from courses.models import Course, CourseRun, MonthClose, SignOff
 from courses.templatetags.courses_tags import state_chip
 from courses.views.completion import SMALLEST_GROUP, _counts_only, _top_units
-from courses.views.months import month_or_404
+from courses.views.months import month_or_404, runs_the_company
 from people.domain.access import Actor, actor_of, binds, require, unit_or_404, visible_employees, visible_units
 from people.domain.units import Tree, tree_as_of
 from people.models import OrgUnit, User
@@ -282,7 +282,15 @@ def _item(item: closing.Item, desk: _Desk) -> dict:
     url = ""
     if name and item.count:
         url = reverse(name, args=[desk.month] if takes_month else [])
-    return {"key": item.key, "title": title, "text": text, "count": item.count, "blocks": item.blocks, "url": url}
+    return {
+        "key": item.key,
+        "title": title,
+        "text": text,
+        "count": item.count,
+        "blocks": item.blocks,
+        "url": url,
+        "may_recount": item.key == "drift" and bool(item.count) and desk.runs_the_month,
+    }
 
 
 def _next_action(desk: _Desk) -> dict:
@@ -437,8 +445,15 @@ def call_off_close(request, month: str):
 @require_POST
 def recount_month(request, month: str):
     """Recount the running counts of the month."""
-    require(actor_of(request), "PM-M06")
+    actor = actor_of(request)
+    require(actor, "PM-M06")
     wanted = month_or_404(month)
+    if not runs_the_company(actor):
+        messages.error(request, _("Nothing was recounted: only HR of the whole company recounts a month."))
+        return _back(wanted)
+    if closing.closed_month(wanted) is not None:
+        messages.error(request, _("Nothing was recounted: this month is closed and its figures are sealed."))
+        return _back(wanted)
     number = closing.recount_month(month=wanted)
     messages.success(
         request,

@@ -8,14 +8,15 @@ from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from core.jobs import start_job
 from core.models import Job
 from core.periods import Month
-from courses.domain import opening
+from courses.domain import closing, opening
 from courses.domain.access import hr_units, own_plan_lines
 from courses.domain.queries import Figures, run_figures
 from courses.models import Course, CourseRun
@@ -101,6 +102,11 @@ def months(request):
     return render(request, "courses/months.html", {"rows": rows, "tabs": _tabs("months")})
 
 
+def runs_the_company(actor) -> bool:
+    """Is the actor HR of a root unit? What is about everybody's run of a course is for them."""
+    return any(unit.is_root() for unit in hr_units(actor))
+
+
 def _lines_by_course(actor, month: Month) -> dict[Course, list]:
     by_course: dict[Course, list] = {}
     for line in opening.plan_lines(month=month, scope=hr_units(actor)):
@@ -124,6 +130,7 @@ def month(request, month: str):
     on = max(timezone.localdate(at), wanted.first_day)
     courses = {course.pk: course for course in lines}
     courses.update({run.course_id: run.course for run in runs.values() if figures.get(run.pk)})
+    month_closed, may_close = closing.closed_month(wanted) is not None, runs_the_company(actor)
     rows = []
     for course in sorted(courses.values(), key=lambda course: course.code):
         course_lines, run = lines.get(course, []), runs.get(course.pk)
@@ -143,8 +150,11 @@ def month(request, month: str):
                 "preview": opening.preview_run(course=course, month=wanted, run=run, lines=to_open, on=on)
                 if to_open and not closed
                 else None,
-                "may_close": run is not None and run.state == CourseRun.State.OPEN and at > run.accept_until,
-                "problem": _problem(course) if to_open else "",
+                "may_close": may_close
+                and run is not None
+                and run.state == CourseRun.State.OPEN
+                and at > run.accept_until,
+                "problem": _problem(course, month_closed) if to_open else "",
             }
         )
     rows.sort(key=lambda row: row["only_by_choice"])
@@ -181,8 +191,10 @@ def month(request, month: str):
     return render(request, "courses/month.html", context)
 
 
-def _problem(course: Course) -> str:
+def _problem(course: Course, month_closed: bool = False) -> str:
     """Why a course cannot be opened, in words; empty when it can."""
+    if month_closed:
+        return _("This month is closed and its figures are sealed: no course of it is opened any more.")
     if not course.steps.filter(live=True, required=True).exists():
         return _("No required step of this course has been published.")
     if course.certificate_design and not course.certificate_design.versions.exists():
@@ -206,6 +218,19 @@ def open_month(request, month: str):
     if not lines:
         messages.info(request, _("Nothing is left to open for this month."))
         return back
+    if shared := _shared_before_the_day(actor, wanted, lines, at):
+        messages.error(
+            request,
+            _(
+                "Nothing was opened. %(courses)s: other units have planned it for this month as well, and a course opens for"
+                " everybody at once. Only HR of the whole company opens it before %(day)s; on that day it opens by itself."
+            )
+            % {
+                "courses": pgettext("between names", ", ").join(shared),
+                "day": date_format(wanted.first_day, "DATE_FORMAT"),
+            },
+        )
+        return back
     if _as_job("courses.open_month", request, wanted, lines, at):
         return back
     report = opening.open_month(month=wanted, by=request.user, at=at, scope=hr_units(actor))
@@ -219,14 +244,36 @@ def open_month(request, month: str):
             "%(number)d of them was prepared ahead.", "%(number)d of them were prepared ahead.", report.ahead
         )
         text = _("%(first)s %(second)s") % {"first": text, "second": prepared % {"number": report.ahead}}
-    messages.success(request, text)
+    if report.runs or not report.refused:
+        messages.success(request, text)
     for refusal in report.refused:
         messages.error(
             request,
             _("“%(course)s” was not opened: %(problem)s")
-            % {"course": refusal.course.title, "problem": _problem(refusal.course) or _("the run is closed.")},
+            % {
+                "course": refusal.course.title,
+                "problem": _problem(refusal.course, isinstance(refusal.problem, opening.ClosedForGood))
+                or _("the run is closed."),
+            },
         )
     return back
+
+
+def _shared_before_the_day(actor, month: Month, lines: dict[Course, list], at) -> list[str]:
+    """Courses that other units have planned too and whose day has not come; HR of a part does not open them early."""
+    if runs_the_company(actor):
+        return []
+    runs = {run.course_id: run for run in CourseRun.objects.filter(month=month)}
+    early = opening.default_times(month)["opens_at"]
+    wait = [
+        course
+        for course in lines
+        if (run := runs.get(course.pk)) is None or run.state == CourseRun.State.PLANNED
+        if (run.opens_at if run else early) > at
+    ]
+    own = {line.pk for some in lines.values() for line in some}
+    others = opening.plan_lines(month=month).filter(course__in=wait, opened_at=None).exclude(pk__in=own)
+    return sorted({line.course.title for line in others})
 
 
 def _as_job(kind: str, request, month: Month, lines: dict[Course, list], at) -> bool:
@@ -286,8 +333,11 @@ def prepare_month(request, month: str):
 @binds("PM-M01")
 @require_POST
 def close_run(request, run_id: int):
-    """Close a run whose last acceptance has passed."""
-    require(actor_of(request), "PM-M01")
+    """Close a run whose last acceptance has passed, for everybody: HR of a root unit only."""
+    actor = actor_of(request)
+    require(actor, "PM-M01")
+    if not runs_the_company(actor):
+        raise Http404
     run = get_object_or_404(CourseRun.objects.select_related("course"), pk=run_id)
     try:
         opening.close_run(run=run, by=request.user, at=timezone.now())

@@ -127,3 +127,21 @@ def test_the_page_takes_the_same_queries_for_one_and_many_rounds(hr, east, run, 
         opening.catch_up(run=run, by=None, at=NOW + dt.timedelta(hours=hour))
     with django_assert_num_queries(len(one)):
         assert len(hr.get(ADDRESS).context["rounds"]) == 8
+
+
+def test_pm_t01_the_button_counts_the_people_in_reach(client, hr, run, group, west):
+    make_employee(unit=west, hired_on=dt.date(2026, 11, 29))
+    said = [str(one) for one in hr.post(ADDRESS, follow=True).context["messages"]]
+    assert len(said) == 1, "who waits is the whole company's number"
+    assert "1" in said[0]
+    assert "2" not in said[0]
+    assert Enrolment.objects.count() == 3
+
+
+def test_the_button_counts_everybody_for_hr_of_the_whole_company(client, run, group, west):
+    user = make_user()
+    grant(user, "hr", group)
+    client.force_login(user)
+    said = [str(one) for one in client.post(ADDRESS, follow=True).context["messages"]]
+    assert len(said) == 1
+    assert "2" in said[0]

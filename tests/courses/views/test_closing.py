@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from core.models import Job
 from courses.domain import closing, exceptions, progress
-from courses.models import ClosedFigure, MonthClose, SignOff
+from courses.models import ClosedFigure, MonthClose, SignOff, Tally
 from people.domain.units import move_unit
 from tests.factories.courses import NOVEMBER, local, make_course, make_enrolment, make_run
 from tests.factories.people import grant, make_employee, make_unit, make_user
@@ -121,6 +121,23 @@ def test_pm_m06_hr_signs_units_of_the_role_and_only_hr_of_a_root_begins_and_clos
     assert client.get(f"{CLOSE}?unit={world.one.pk}").status_code == 200
     assert client.post(_act("sign_unit", world.one)).status_code == 302
     assert SignOff.objects.values_list("unit__code", "by__username").get() == ("E1", "hr east")
+
+
+def test_pm_m06_a_month_is_recounted_by_hr_of_the_whole_company_until_it_is_closed(as_, world):
+    Tally.objects.filter(run=world.run, unit=world.west).update(assigned=7)
+    client = as_("hr east")
+    client.post(_act("begin_close"))
+    assert not [item for item in client.get(CLOSE).context["items"] if item["may_recount"]]
+    assert _said(client.post(_act("recount_month")))[-1] == "没有重新计数：只有全公司的人事可以重新计数。"
+    assert Tally.objects.get(run=world.run, unit=world.west).assigned == 7
+    client = as_("hr")
+    assert [item["key"] for item in client.get(CLOSE).context["items"] if item["may_recount"]] == ["drift"]
+    client.post(_act("recount_month"))
+    assert Tally.objects.get(run=world.run, unit=world.west).assigned == 1
+    world.close()
+    Tally.objects.filter(run=world.run, unit=world.west).update(assigned=7)
+    assert _said(client.post(_act("recount_month")))[-1] == "没有重新计数：本月已月结，数字已封存。"
+    assert Tally.objects.get(run=world.run, unit=world.west).assigned == 7
 
 
 def test_changes_are_posts(as_, world):

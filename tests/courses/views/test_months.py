@@ -5,7 +5,7 @@ from django.urls import reverse
 from core.models import Event, Job
 from core.periods import Month
 from courses.domain.tallies import recount
-from courses.models import CourseRun, Enrolment, PlanLine
+from courses.models import CourseRun, Enrolment, MonthClose, PlanLine
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_programme
 from tests.factories.people import grant, make_employee, make_unit, make_user
 
@@ -217,3 +217,84 @@ def test_pm_m01_only_hr_prepares(client, east):
     client.force_login(make_employee(unit=east, with_user=True).user)
     assert client.post(reverse(AHEAD[0], args=AHEAD[1])).status_code == 403
     assert not CourseRun.objects.exists()
+
+
+# --- what is about everybody ----------------------------------------------------------------------------------------
+@pytest.fixture
+def root_hr(group):
+    user = make_user()
+    grant(user, "hr", group)
+    return user
+
+
+@pytest.fixture
+def part_hr(east):
+    user = make_user()
+    grant(user, "hr", east)
+    return user
+
+
+def _said(response):
+    return [(one.level_tag, str(one)) for one in response.context["messages"]]
+
+
+def test_pm_m01_a_run_is_closed_by_hr_of_the_whole_company_only(client, part_hr, east, root_hr, monkeypatch):
+    _plan(east)
+    client.force_login(part_hr)
+    client.post(reverse("courses:open_month", args=["2026-11"]))
+    run = CourseRun.objects.get()
+    monkeypatch.setattr("django.utils.timezone.now", lambda: local(2027, 1, 1, 9))
+    client.force_login(part_hr)
+    page, address = reverse("courses:month", args=["2026-11"]), reverse("courses:close_run", args=[run.pk])
+    assert client.get(page).context["rows"][0]["may_close"] is False
+    assert client.post(address).status_code == 404
+    assert CourseRun.objects.get().state == "open"
+    client.force_login(root_hr)
+    assert client.get(page).context["rows"][0]["may_close"] is True
+    assert client.post(address).status_code == 302
+    assert CourseRun.objects.get().state == "closed"
+
+
+def test_pm_m01_what_other_units_planned_too_is_opened_early_by_hr_of_the_whole_company_only(
+    client, part_hr, east, west, monkeypatch
+):
+    client.force_login(part_hr)
+    course = _plan_december(east, title_zh="销售礼仪")
+    make_programme(make_audience(west), plan=[(course, DECEMBER)])
+    address = reverse("courses:open_month", args=["2026-12"])
+    ((kind, text),) = _said(client.post(address, follow=True))
+    assert (kind, "销售礼仪" in text, "2026年12月1日" in text) == ("error", True, True)
+    assert not CourseRun.objects.exists()
+    monkeypatch.setattr("django.utils.timezone.now", lambda: local(2026, 12, 1))
+    client.force_login(part_hr)
+    client.post(address)
+    assert CourseRun.objects.get().state == "open"
+
+
+def test_hr_of_the_whole_company_opens_early_what_several_units_planned(client, east, west, root_hr):
+    course = _plan_december(east)
+    make_programme(make_audience(west), plan=[(course, DECEMBER)])
+    client.force_login(root_hr)
+    client.post(reverse("courses:open_month", args=["2026-12"]))
+    assert CourseRun.objects.get().state == "open"
+
+
+def test_a_month_that_is_closed_for_good_is_not_opened_and_says_so(hr, east):
+    _plan(east)
+    MonthClose.objects.create(month=NOVEMBER, state="closed", begun_at=NOW, closed_at=NOW, digest="x", newest_change=0)
+    words = "本月已月结，数字已封存：不再开放其中的课程。"
+    assert hr.get(reverse("courses:month", args=["2026-11"])).context["rows"][0]["problem"] == words
+    said = _said(hr.post(reverse("courses:open_month", args=["2026-11"]), follow=True))
+    assert [(kind, words in text) for kind, text in said] == [("error", True)]
+    assert not CourseRun.objects.exists()
+
+
+def test_a_job_in_a_month_that_is_closed_for_good_opens_nothing(
+    hr, east, monkeypatch, django_capture_on_commit_callbacks
+):
+    monkeypatch.setattr("courses.views.months.IN_THE_REQUEST", 1)
+    _plan(east)
+    MonthClose.objects.create(month=NOVEMBER, state="closed", begun_at=NOW, closed_at=NOW, digest="x", newest_change=0)
+    with django_capture_on_commit_callbacks(execute=True):
+        hr.post(reverse("courses:open_month", args=["2026-11"]))
+    assert (Job.objects.get().state, CourseRun.objects.count(), Enrolment.objects.count()) == ("done", 0, 0)
