@@ -225,25 +225,36 @@ def _verdict(answer: bytes) -> tuple[int, str]:
 
 # --- keeping them -----------------------------------------------------------------------------------------------------
 def save_robot(*, robot: Robot, url: str, secret: str | None, by, at: dt.datetime) -> Robot:
-    """This function will add or change a robot: name, kind and state as they stand on it, address and secret as given.
+    """This function will add or change a robot: name and kind as they stand on it, address and secret as given.
 
-    An empty ``url`` and a ``secret`` of None keep what is there; an empty secret removes it. One event on the chain
-    ``robots``, in which neither address nor secret is written. Raises AddressRefused.
+    An empty ``url`` and a ``secret`` of None keep what is there; an empty secret removes it. Whether a robot that is
+    there is on or off stays as it is (switch_robot). One event on the chain ``robots``, in which neither address nor
+    secret is written. Raises AddressRefused, or Robot.DoesNotExist when it was removed meanwhile.
     """
-    is_new = robot.pk is None
-    if url or is_new:
+    values = {"name": robot.name, "kind": robot.kind}
+    if url or robot.pk is None:
         check_address(url)
-        robot.url = url
+        values["url"] = url
     if secret is not None:
-        robot.secret = secret
+        values["secret"] = secret
     with transaction.atomic():
-        robot.save()
+        before = None
+        if robot.pk is None:
+            for name, value in values.items():
+                setattr(robot, name, value)
+            robot.save()
+        else:
+            found = Robot.objects.select_for_update().get(pk=robot.pk)
+            before = {"name": found.name, "kind": found.kind, "host": urlsplit(found.url).hostname}
+            Robot.objects.filter(pk=robot.pk).update(**values)
+            robot.refresh_from_db()
         record_event(
             chain="robots",
-            action="added" if is_new else "changed",
+            action="changed" if before else "added",
             subject=robot,
             actor=by,
             at=at,
+            before=before,
             after={
                 "name": robot.name,
                 "kind": robot.kind,

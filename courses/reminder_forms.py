@@ -43,6 +43,17 @@ class HoursForm(forms.ModelForm):
             ),
         }
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.show_hidden_initial = True  # what the page showed comes back with what is wanted
+
+    def wanted(self, by_now: Ladder) -> dict:
+        """What was typed; where the page was sent back as it was shown, what the ladder says by now."""
+        shown = {name for name in self.fields if self.add_initial_prefix(name) in self.data}
+        kept = shown - set(self.changed_data)
+        return {name: getattr(by_now, name) if name in kept else value for name, value in self.cleaned_data.items()}
+
 
 class StepForm(forms.Form):
     """One row of the ladder: so many days before or after, whom, and whether by mail as well."""

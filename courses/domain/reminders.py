@@ -145,18 +145,27 @@ def save_ladder(
 ) -> Ladder:
     """This function will give a ladder these steps and hours. A step that stays keeps its row.
 
-    One event on the chain ``reminders``. Raises StepTwice or InQuietHours.
+    ``ladder`` is as it was read: an hour or a state that is wanted as it was read is left as it is by now, so nobody
+    who saves steps undoes that somebody else switched the reminders off meanwhile. One event on the chain
+    ``reminders``. Raises StepTwice, InQuietHours, or Ladder.DoesNotExist when it was removed meanwhile.
     """
     wanted = {(step.days, step.to): step for step in steps}
     if len(wanted) != len(steps):
         raise StepTwice
-    if _is_quiet(Quiet(quiet_from, quiet_until), send_at, at):
-        raise InQuietHours
+    values = {"active": active, "send_at": send_at, "quiet_from": quiet_from, "quiet_until": quiet_until}
+    changed = {name: value for name, value in values.items() if ladder.pk is None or value != getattr(ladder, name)}
     with transaction.atomic():
-        before = _told(ladder) if ladder.pk else None
-        ladder.active, ladder.send_at = active, send_at
-        ladder.quiet_from, ladder.quiet_until = quiet_from, quiet_until
-        ladder.save()
+        now = Ladder.objects.select_for_update().get(pk=ladder.pk) if ladder.pk else ladder
+        before = _told(now) if now.pk else None
+        for name, value in changed.items():
+            setattr(now, name, value)
+        if _is_quiet(Quiet(now.quiet_from, now.quiet_until), now.send_at, at):
+            raise InQuietHours
+        if now.pk is None:
+            now.save()
+        elif changed:
+            Ladder.objects.filter(pk=now.pk).update(**changed)
+        ladder = now
         there = {(step.days, step.to): step for step in ladder.steps.all()}
         LadderStep.objects.filter(pk__in=[row.pk for key, row in there.items() if key not in wanted]).delete()
         for key, step in wanted.items():

@@ -99,11 +99,12 @@ def _set_ladder(request, actor, programme) -> HttpResponse:
             hours.fields[name].required = False
             hours.fields[name].disabled = True
     if hours.is_valid() and steps.is_valid():
+        by_now = get_object_or_404(Ladder, pk=found.pk)
         try:
             reminders.save_ladder(
-                ladder=Ladder.objects.get(pk=found.pk),
+                ladder=by_now,
                 steps=steps.steps,
-                **hours.cleaned_data,
+                **hours.wanted(by_now),
                 by=request.user,
                 at=at,
             )

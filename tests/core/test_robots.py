@@ -255,3 +255,30 @@ def test_a_secret_can_be_removed(db, at):
     robot = save_robot(robot=_robot("feishu"), url=_robot("feishu").url, secret=SECRET, by=None, at=at)
     save_robot(robot=robot, url="", secret="", by=None, at=at)
     assert Robot.objects.get().secret == ""
+
+
+def test_who_saves_a_robot_does_not_undo_that_somebody_switched_it_off(db, at):
+    address = _robot("feishu").url
+    robot = save_robot(robot=_robot("feishu"), url=address, secret=SECRET, by=None, at=at)
+    read = Robot.objects.get(pk=robot.pk)
+    switch_robot(robot=robot, active=False, by=None, at=at)
+    Robot.objects.filter(pk=robot.pk).update(name="renamed", secret="another")  # by somebody else, at the same moment
+    read.name = "new name"
+    saved = save_robot(robot=read, url="", secret=None, by=None, at=at)
+    assert list(Robot.objects.values_list("name", "url", "secret", "active")) == [
+        ("new name", address, "another", False)
+    ]
+    assert saved.active is False
+    event = Event.objects.filter(chain="robots").order_by("sequence").last()
+    assert (event.action, event.before) == (
+        "changed",
+        {"name": "renamed", "kind": "feishu", "host": "open.feishu.cn"},
+    )
+
+
+def test_who_saves_a_robot_does_not_bring_back_one_that_was_removed(db, at):
+    robot = save_robot(robot=_robot("feishu"), url=_robot("feishu").url, secret=SECRET, by=None, at=at)
+    Robot.objects.all().delete()
+    with pytest.raises(Robot.DoesNotExist):
+        save_robot(robot=robot, url="", secret=None, by=None, at=at)
+    assert not Robot.objects.exists()

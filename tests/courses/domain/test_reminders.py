@@ -422,7 +422,7 @@ def _text_of(employee):
 
 def test_a_mail_held_back_over_night_names_only_what_is_owed_in_the_morning_and_as_of_then(house):
     mine = house.staff("王伟", employee_no="000100")
-    other = make_enrolment(mine.employee, make_run(make_course(steps=1, title_zh="谈判")))
+    make_enrolment(mine.employee, make_run(make_course(steps=1, title_zh="谈判")))
     done, extended = house.staff("李娜", employee_no="000101"), house.staff("赵敏", employee_no="000102")
     moved = house.staff("钱进", employee_no="000103")
     night = morning(1).replace(hour=22)
@@ -584,6 +584,38 @@ def test_a_step_twice_and_a_digest_in_the_quiet_hours_are_refused(house, at):
         with pytest.raises(InQuietHours):
             save_ladder(ladder=house.ladder, steps=[], by=None, at=at, **{**HOURS, "send_at": time})
     assert house.ladder.steps.count() == len(reminders.USUAL_STEPS)
+
+
+def test_who_saves_steps_does_not_undo_that_somebody_switched_the_reminders_off(house, at):
+    read = Ladder.objects.get()
+    Ladder.objects.update(active=False, quiet_from=dt.time(19))  # by somebody else, at the same moment
+    saved = save_ladder(
+        ladder=read, steps=[StepValues(2, "manager")], by=None, at=at, **{**HOURS, "send_at": dt.time(10)}
+    )
+    hours = (False, dt.time(10), dt.time(19), dt.time(8))
+    assert list(Ladder.objects.values_list("active", "send_at", "quiet_from", "quiet_until")) == [hours]
+    assert (saved.active, saved.send_at, saved.quiet_from, saved.quiet_until) == hours
+    [event] = Event.objects.filter(chain="reminders")
+    assert [(told["active"], told["hours"]) for told in (event.before, event.after)] == [
+        (False, ["09:00", "19:00", "08:00"]),
+        (False, ["10:00", "19:00", "08:00"]),
+    ]
+
+
+def test_two_who_change_hours_at_the_same_moment_do_not_put_the_digest_into_the_quiet_hours(house, at):
+    read = Ladder.objects.get()
+    Ladder.objects.update(quiet_from=dt.time(17))
+    with pytest.raises(InQuietHours):
+        save_ladder(ladder=read, steps=[], by=None, at=at, **{**HOURS, "send_at": dt.time(18)})
+    assert house.ladder.steps.count() == len(reminders.USUAL_STEPS)
+
+
+def test_who_saves_a_ladder_does_not_bring_back_one_that_was_removed(house, at):
+    read = Ladder.objects.get()
+    Ladder.objects.all().delete()
+    with pytest.raises(Ladder.DoesNotExist):
+        save_ladder(ladder=read, steps=[], by=None, at=at, **HOURS)
+    assert not Ladder.objects.exists()
 
 
 # --- group chats ------------------------------------------------------------------------------------------------------

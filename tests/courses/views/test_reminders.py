@@ -130,6 +130,27 @@ def test_the_ladder_is_saved_as_rows(as_, house):
     assert ladder.send_at == dt.time(10, 30)
 
 
+def test_a_page_opened_before_somebody_switched_the_reminders_off_does_not_switch_them_on(as_, house):
+    ladder = set_up_ladder()
+    shown = as_("hr").get(LADDER).content.decode()
+    fields = dict(re.findall(r'<input type="hidden" name="(initial-[^"]+)" value="([^"]*)"', shown))
+    assert sorted(fields) == ["initial-active", "initial-quiet_from", "initial-quiet_until", "initial-send_at"]
+    Ladder.objects.update(active=False, quiet_until=dt.time(7))
+    data = _rows(("3", "before", "employee", True), send_at="10:30")
+    assert as_("hr").post(LADDER, data | fields).status_code == 302
+    ladder.refresh_from_db()
+    assert (ladder.active, ladder.send_at, ladder.quiet_until) == (False, dt.time(10, 30), dt.time(7))
+    fields["initial-active"] = "False"  # and who sees that they are off can switch them on, and off again
+    assert as_("hr").post(LADDER, data | fields).status_code == 302
+    ladder.refresh_from_db()
+    assert ladder.active
+    fields["initial-active"] = "True"
+    del data["active"]
+    assert as_("hr").post(LADDER, data | fields).status_code == 302
+    ladder.refresh_from_db()
+    assert not ladder.active
+
+
 def test_a_row_ticked_for_removal_goes_and_an_untouched_new_row_is_no_row(as_, house):
     ladder = set_up_ladder()
     ladder.steps.exclude(days=-3, to="employee").exclude(days=1, to="manager").delete()
