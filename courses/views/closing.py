@@ -146,7 +146,7 @@ def close_page(request, month: str):
         "tops": [top for top in desk.tops if not top.contains(unit)],
         "rows": rows,
         "steps": _steps(desk),
-        "items": [_item(one, desk) for one in items],
+        "items": [*(_item(one, desk) for one in items), _counting(desk)],
         "open_items": sum(1 for one in items if one.count),
         "next": _next_action(desk),
         "begun_by": person_name(desk.close.begun_by) if desk.close else "",
@@ -254,10 +254,6 @@ ITEMS = {
         gettext_lazy("Roster files that wait"),
         gettext_lazy("Apply or discard them, so that joiners and leavers are known."),
     ),
-    "drift": (
-        gettext_lazy("Running counts that differ from the duties"),
-        gettext_lazy("Recount them below. It takes a moment and loses nothing."),
-    ),
     "changed": (
         gettext_lazy("Signed units whose figures changed since"),
         gettext_lazy("They have to be signed anew, from the branches up."),
@@ -289,7 +285,18 @@ def _item(item: closing.Item, desk: _Desk) -> dict:
         "count": item.count,
         "blocks": item.blocks,
         "url": url,
-        "may_recount": item.key == "drift" and bool(item.count) and desk.runs_the_month,
+        "may_recount": False,
+    }
+
+
+def _counting(desk: _Desk) -> dict:
+    """The line about counting again. It shows the newest result: to look for differences is to count every duty."""
+    return {
+        "key": "drift",
+        "title": _("Running counts that differ from the duties"),
+        "count": 0,
+        "counted": closing.newest_count(month=desk.month),
+        "may_recount": desk.runs_the_month,
     }
 
 
@@ -449,12 +456,12 @@ def recount_month(request, month: str):
     require(actor, "PM-M06")
     wanted = month_or_404(month)
     if not runs_the_company(actor):
-        messages.error(request, _("Nothing was recounted: only HR of the whole company recounts a month."))
+        messages.error(request, _("Nothing was recounted: only HR of the top unit recounts a month."))
         return _back(wanted)
     if closing.closed_month(wanted) is not None:
         messages.error(request, _("Nothing was recounted: this month is closed and its figures are sealed."))
         return _back(wanted)
-    number = closing.recount_month(month=wanted)
+    number = closing.count_again(month=wanted, at=timezone.now()).differences
     messages.success(
         request,
         ngettext("%(number)d count was put right.", "%(number)d counts were put right.", number) % {"number": number},
@@ -717,7 +724,7 @@ def closed_month(request, month: str, unit_id: int | None = None):
         )
         adjusted = people_figures(people=people, month=shown.month)
     event = closing.closing_event(shown.close)
-    check = closing.verify_close(close=shown.close) if "check" in request.GET and shown.sees_units else None
+    check = closing.newest_check(shown.close) if shown.sees_units else None
     parameters = {"course": shown.course.code} if shown.course else {}
     context = {
         "month": shown.month,
@@ -748,6 +755,15 @@ def closed_month(request, month: str, unit_id: int | None = None):
         "at": timezone.now(),
     }
     return render(request, "courses/closing_closed.html", context)
+
+
+@binds("PM-X01")
+@require_POST
+def check_seal(request, month: str, unit_id: int):
+    """Check what was sealed, with the history of every duty: asked for by a button, because it counts them all."""
+    shown = _Closed(request, "PM-X01", month, unit_id)
+    closing.check_seal(close=shown.close, at=timezone.now())
+    return HttpResponseRedirect(reverse("courses:closed_unit", args=[shown.month, unit_id]) + "#the-seal")
 
 
 def _other_tops(shown: _Closed) -> list[dict]:

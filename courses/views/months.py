@@ -223,7 +223,7 @@ def open_month(request, month: str):
             request,
             _(
                 "Nothing was opened. %(courses)s: other units have planned it for this month as well, and a course opens for"
-                " everybody at once. Only HR of the whole company opens it before %(day)s; on that day it opens by itself."
+                " everybody at once. Only HR of the top unit opens it before %(day)s; on that day it opens by itself."
             )
             % {
                 "courses": pgettext("between names", ", ").join(shared),

@@ -128,7 +128,7 @@ def test_pm_m06_a_month_is_recounted_by_hr_of_the_whole_company_until_it_is_clos
     client = as_("hr east")
     client.post(_act("begin_close"))
     assert not [item for item in client.get(CLOSE).context["items"] if item["may_recount"]]
-    assert _said(client.post(_act("recount_month")))[-1] == "没有重新计数：只有全公司的人事可以重新计数。"
+    assert _said(client.post(_act("recount_month")))[-1] == "没有重新计数：只有最上级单位的人力资源可以重新计数。"
     assert Tally.objects.get(run=world.run, unit=world.west).assigned == 7
     client = as_("hr")
     assert [item["key"] for item in client.get(CLOSE).context["items"] if item["may_recount"]] == ["drift"]
@@ -225,7 +225,7 @@ def test_the_closing_page_takes_the_same_queries_for_few_and_many_units(as_, wor
     client.post(_act("begin_close"))
     client.get(CLOSE)
     for _round in range(2):
-        with django_assert_num_queries(20):
+        with django_assert_num_queries(18):
             assert client.get(CLOSE).status_code == 200
         for _number in range(5):
             make_enrolment(make_employee(unit=make_unit(make_unit(world.group))), world.run)
@@ -300,8 +300,38 @@ def test_who_sees_counts_only_sees_none_over_fewer_than_five_people(as_, world):
 
 def test_the_seal_can_be_checked(as_, world):
     world.close()
-    assert as_("hr").get(f"{CLOSED}?check=1").context["check"].sound
-    assert as_("hr").get(CLOSED).context["check"] is None
+    address = reverse("courses:check_seal", args=[NOVEMBER, world.group.pk])
+    client = as_("hr")
+    assert client.get(CLOSED).context["check"] is None
+    assert client.get(address).status_code == 405
+    assert as_("hr east").post(address).status_code == as_("manager").post(address).status_code == 404
+    client = as_("hr")
+    for _twice in range(2):
+        assert client.post(address).url == reverse("courses:closed_unit", args=[NOVEMBER, world.group.pk]) + "#the-seal"
+    page = client.get(CLOSED)
+    assert page.context["check"] == closing.SealCheck(NOW, sound=True)
+    assert "2026年12月5日" in page.content.decode()
+    assert Job.objects.count() == 1
+
+
+def test_looking_at_closing_counts_no_duties_and_says_what_counting_found(as_, world, monkeypatch):
+    Tally.objects.filter(run=world.run, unit=world.west).update(assigned=7)
+    client = as_("hr")
+    client.get(CLOSE)
+    counted = client.get(CLOSE).context["items"][-1]
+    assert (counted["key"], counted["count"], counted["counted"]) == ("drift", 0, None)
+    client.post(_act("recount_month"))
+    world.close()
+
+    def never(**_kwargs):
+        raise AssertionError("every duty is counted")
+
+    for name in ("tallies.count", "count_at", "drift", "verify_close"):
+        monkeypatch.setattr(f"courses.domain.closing.{name}", never)
+    (closed, page) = (client.get(f"{CLOSED}?check=1"), client.get(CLOSE))
+    assert (closed.status_code, page.status_code) == (200, 200)
+    counted = page.context["items"][-1]["counted"]
+    assert (counted.at, counted.differences) == (NOW, 1)
 
 
 def test_the_closed_month_takes_the_same_queries_for_few_and_many(as_, world, django_assert_num_queries):
@@ -312,7 +342,7 @@ def test_the_closed_month_takes_the_same_queries_for_few_and_many(as_, world, dj
     client.get(CLOSED)
     for number in (5, 6):
         progress.complete_step(enrolment=world.duties[number], step=world.step, at=NOW + dt.timedelta(days=1))
-        with django_assert_num_queries(17):
+        with django_assert_num_queries(18):
             assert client.get(CLOSED).status_code == 200
 
 
