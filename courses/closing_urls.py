@@ -30,6 +30,7 @@ urlpatterns = [
         closing.closed_changes_export,
         name="closed_changes_export",
     ),
+    path("months/<str:month>/closed/<int:unit_id>/check/", closing.check_seal, name="check_seal"),
     path("months/<str:month>/closed/<int:unit_id>/report/", closing.closed_report, name="closed_report"),
     path("months/reports/<int:job_id>/", closing.closed_report_job, name="closed_report_job"),
     path("months/reports/<int:job_id>/file/", closing.closed_report_file, name="closed_report_file"),

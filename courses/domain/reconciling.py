@@ -7,7 +7,10 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.db.models import QuerySet
+
 from core.models import Job
+from core.periods import Month
 from courses.domain import tallies
 from courses.models import CourseRun
 from people.models import OrgUnit
@@ -15,6 +18,7 @@ from people.models import OrgUnit
 log = logging.getLogger(__name__)
 
 KIND = "courses.reconcile_tallies"  # the job of the night whose answer is the report
+KIND_OF_MONTH = "courses.count_month_again"  # keeps what a person had counted; nothing runs under this name
 MOST_PLACES = 20  # differences named in the report
 
 
@@ -78,21 +82,26 @@ def runs_to_count(*, closed: bool = False) -> list[CourseRun]:
     return list(runs.order_by("month", "course__code"))
 
 
-def keep_report(report: Report) -> None:
-    """This function will keep a report as the newest, as the worker keeps that of the night."""
-    last = Job.objects.filter(kind=KIND, requested_by=None)
+def keep_report(report: Report, *, month: Month | None = None) -> None:
+    """This function will keep a report as the newest, as the worker keeps that of the night; of one month beside it."""
+    last = _reports(month)
     values = {"state": Job.State.DONE, "result": report.result, "finished_at": report.at}
     if not last.update(**values):
-        Job.objects.create(kind=KIND, created_at=report.at, **values)
+        about = {"kind": KIND} if month is None else {"kind": KIND_OF_MONTH, "arguments": {"month": str(month)}}
+        Job.objects.create(created_at=report.at, **about, **values)
 
 
-def newest_report() -> Report | None:
-    """This function will return the report of the last time, or None if the counts were never counted again. One query."""
-    row = (
-        Job.objects.filter(kind=KIND, requested_by=None, finished_at__isnull=False)
-        .values_list("finished_at", "result")
-        .first()
-    )
+def _reports(month: Month | None) -> QuerySet[Job]:
+    kept = Job.objects.filter(requested_by=None)
+    return kept.filter(kind=KIND) if month is None else kept.filter(kind=KIND_OF_MONTH, arguments__month=str(month))
+
+
+def newest_report(*, month: Month | None = None) -> Report | None:
+    """This function will return the report of the last time, or None if the counts were never counted again. One query.
+
+    With ``month`` that of counting this month alone (closing.count_again).
+    """
+    row = _reports(month).filter(finished_at__isnull=False).values_list("finished_at", "result").first()
     if row is None or row[0] is None:
         return None
     at, result = row[0], row[1] or {}

@@ -86,3 +86,4 @@ class Command(BaseCommand):
         self.stdout.write(f"{month}: {close.state if close else 'not begun'}")
         for item in closing.checklist(month=month, at=timezone.now()):
             self.stdout.write(f"  {item.key}: {item.count}{' (blocks)' if item.blocks and item.count else ''}")
+        self.stdout.write(f"  drift: {len(closing.drift(month=month))}")
