@@ -255,25 +255,25 @@ def test_one_digest_a_day_bundles_everything(house):
     assert texts["王伟"].subject == "2门课程待完成，最早的11月29日已截止"
     assert texts["王伟"].text == (
         "王伟，您好：\n\n以下课程等您完成：\n"
-        "· “谈判”：11月29日已截止，尚未开始，12月31日前补学仍计入\n"
-        "· “销售礼仪”：11月30日已截止，尚未开始，12月31日前补学仍计入\n\n"
+        "· 《谈判》：11月29日已截止，尚未开始，12月31日前补学仍计入\n"
+        "· 《销售礼仪》：11月30日已截止，尚未开始，12月31日前补学仍计入\n\n"
         "继续学习：http://127.0.0.1:8000/my/\n\n"
         "这样的消息每天最多一封，全部完成后不再发送。"
     )
-    assert texts["主管"].subject == "待完成：“销售礼仪”，11月30日已截止；您的团队还有2人未完成"
+    assert texts["主管"].subject == "待完成：《销售礼仪》，11月30日已截止；您的团队还有2人未完成"
     assert texts["主管"].text == (
         "主管，您好：\n\n以下课程等您完成：\n"
-        "· “销售礼仪”：11月30日已截止，尚未开始，12月31日前补学仍计入\n\n"
+        "· 《销售礼仪》：11月30日已截止，尚未开始，12月31日前补学仍计入\n\n"
         "继续学习：http://127.0.0.1:8000/my/\n\n"
         "您的团队还有2人未完成：\n"
-        "· 王伟（东一网点）：“谈判”，11月29日已截止，尚未开始\n"
-        "· 王伟（东一网点）：“销售礼仪”，11月30日已截止，尚未开始\n"
-        "· 李娜（东一网点）：“销售礼仪”，11月30日已截止，已完成2/4步\n\n"
+        "· 王伟（东一网点）：《谈判》，11月29日已截止，尚未开始\n"
+        "· 王伟（东一网点）：《销售礼仪》，11月30日已截止，尚未开始\n"
+        "· 李娜（东一网点）：《销售礼仪》，11月30日已截止，已完成2/4步\n\n"
         "您的团队：http://127.0.0.1:8000/team/\n\n"
         "这样的消息每天最多一封，全部完成后不再发送。"
     )
     page = Message.objects.get(channel="page", user__employee__name="主管")
-    assert page.text == "待完成：“销售礼仪”，11月30日已截止；您的团队还有2人未完成：王伟、李娜"
+    assert page.text == "待完成：《销售礼仪》，11月30日已截止；您的团队还有2人未完成：王伟、李娜"
     assert page.text_other == (
         "To finish: “Sales etiquette”, was due on 30 November; 2 people of your team have not finished yet: 王伟, 李娜"
     )
@@ -298,8 +298,8 @@ def test_a_manager_hears_why(house):
     house.staff("赵敏", with_user=False, employee_no="000102")
     _send(1)
     text = Message.objects.get(channel="mail", user=house.manager.user).text
-    assert "李娜（东一网点）：“销售礼仪”，11月30日已截止，休假至12月9日" in text
-    assert "赵敏（东一网点）：“销售礼仪”，11月30日已截止，还不能登录，需人力资源发出邀请" in text
+    assert "李娜（东一网点）：《销售礼仪》，11月30日已截止，休假至12月9日" in text
+    assert "赵敏（东一网点）：《销售礼仪》，11月30日已截止，还不能登录，需人力资源发出邀请" in text
 
 
 def test_a_long_list_is_cut_in_the_mail_and_in_the_line(house):
@@ -437,13 +437,13 @@ def test_a_mail_held_back_over_night_names_only_what_is_owed_in_the_morning_and_
     _deliver(morning(2).replace(hour=8))
     assert _text_of(mine.employee) == (
         "sent",
-        "待完成：“谈判”，11月30日已截止",
-        ["· “谈判”：11月30日已截止，尚未开始，12月31日前补学仍计入"],
+        "待完成：《谈判》，11月30日已截止",
+        ["· 《谈判》：11月30日已截止，尚未开始，12月31日前补学仍计入"],
     )
     assert _text_of(house.manager) == (
         "sent",
         "您的团队还有1人未完成",
-        ["· 王伟（东一网点）：“谈判”，11月30日已截止，尚未开始"],
+        ["· 王伟（东一网点）：《谈判》，11月30日已截止，尚未开始"],
     )
     assert {one.to[0]: one.body for one in outbox.outbox}[house.manager.email].count("·") == 1
     assert [_text_of(one.employee)[0] for one in (done, extended, moved)] == ["dropped", "dropped", "sent"]
@@ -452,9 +452,9 @@ def test_a_mail_held_back_over_night_names_only_what_is_owed_in_the_morning_and_
 def test_a_digest_that_waits_past_its_day_says_the_due_day_as_of_the_new_day(house):
     duty = house.staff()
     send_reminders(on=DUE, at=morning(0).replace(hour=22))
-    assert _text_of(duty.employee)[1] == "待完成：“销售礼仪”，今天截止"
+    assert _text_of(duty.employee)[1] == "待完成：《销售礼仪》，今天截止"
     _deliver(morning(1).replace(hour=8))
-    assert _text_of(duty.employee)[:2] == ("sent", "待完成：“销售礼仪”，11月30日已截止")
+    assert _text_of(duty.employee)[:2] == ("sent", "待完成：《销售礼仪》，11月30日已截止")
 
 
 def test_a_digest_sent_again_by_hand_names_only_what_is_owed_then(house):
@@ -465,7 +465,7 @@ def test_a_digest_sent_again_by_hand_names_only_what_is_owed_then(house):
     exempt_enrolment(enrolment=other, by=make_user(), at=morning(0), reason="x")
     retry(message=Message.objects.get(channel="mail"), by=make_user(), at=morning(2))
     _deliver(morning(2))
-    assert [mail.subject for mail in outbox.outbox] == ["待完成：“销售礼仪”，11月30日已截止"]
+    assert [mail.subject for mail in outbox.outbox] == ["待完成：《销售礼仪》，11月30日已截止"]
     assert "谈判" not in outbox.outbox[0].body
 
 
@@ -531,7 +531,7 @@ def test_pg_14_who_changed_team_between_finding_and_telling_is_not_named_to_the_
     find_due(on=DUE + dt.timedelta(days=1), at=morning(1))
     Employee.objects.filter(pk=enrolment.employee_id).update(manager=house.person("新管", manager=house.chief))
     reminders.tell(on=DUE + dt.timedelta(days=1), at=morning(1))
-    assert _mails() == [("王伟", "待完成：“销售礼仪”，11月30日已截止")]
+    assert _mails() == [("王伟", "待完成：《销售礼仪》，11月30日已截止")]
 
 
 # --- the preview ------------------------------------------------------------------------------------------------------
@@ -633,7 +633,7 @@ def test_a_group_chat_is_told_figures_and_no_names(house, chat):
     message = Message.objects.get()
     assert (message.subject, message.text, message.reference) == (
         "东一网点完成进度",
-        "“销售礼仪”（11月30日截止）：3项中已完成2项（66.6%），还有1项未完成。",
+        "《销售礼仪》（11月30日截止）：3项中已完成2项（66.6%），还有1项未完成。",
         f"unit:{house.branch.pk}",
     )
     assert tell_chats(on=DUE, at=morning(0)) == 1
@@ -643,7 +643,7 @@ def test_a_chat_hears_when_all_are_done_and_nothing_of_units_without_duties(hous
     house.staff(state="completed")
     GroupChat.objects.create(unit=make_unit(house.group), robot=chat.robot)
     tell_chats(on=DUE, at=morning(0))
-    assert list(Message.objects.values_list("text", flat=True)) == ["“销售礼仪”（今天截止）：1项已全部完成，感谢大家！"]
+    assert list(Message.objects.values_list("text", flat=True)) == ["《销售礼仪》（今天截止）：1项已全部完成，感谢大家！"]
 
 
 def test_old_figures_and_robots_that_are_off_say_nothing(house, chat):
@@ -666,10 +666,10 @@ def _nudge(house, people, days=-5, by=None):
 def test_a_nudge_is_a_line_and_a_mail_that_says_who_asks(house):
     assert _nudge(house, [house.staff()]) == (["王伟"], {})
     page, mail = Message.objects.order_by("-channel")
-    assert page.text == "主管请您完成未完成的课程。待完成：“销售礼仪”，11月30日截止"
+    assert page.text == "主管请您完成未完成的课程。待完成：《销售礼仪》，11月30日截止"
     assert page.text_other.startswith("主管 asks you to finish what is open. To finish: “Sales etiquette”, due on")
-    assert mail.subject == "待完成：“销售礼仪”，11月30日截止"
-    assert "主管请您完成未完成的课程。\n· “销售礼仪”：11月30日截止，尚未开始" in mail.text
+    assert mail.subject == "待完成：《销售礼仪》，11月30日截止"
+    assert "主管请您完成未完成的课程。\n· 《销售礼仪》：11月30日截止，尚未开始" in mail.text
     [event] = Event.objects.filter(chain="reminders")
     assert (event.action, event.actor) == ("nudged", house.manager.user)
 
@@ -740,7 +740,7 @@ def test_a_nudge_of_the_night_names_only_what_is_open_in_the_morning(house):
     _deliver(morning(0).replace(hour=8))
     [mail] = outbox.outbox
     assert (mail.subject, mail.body.count("·"), "主管请您完成未完成的课程。" in mail.body) == (
-        "待完成：“销售礼仪”，今天截止",
+        "待完成：《销售礼仪》，今天截止",
         1,
         True,
     )
