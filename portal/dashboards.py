@@ -21,6 +21,7 @@ from core.models import Notice
 from core.periods import Month
 from core.search import han_query
 from courses.domain import closing
+from courses.domain.access import runs_the_company
 from courses.domain.comparison import LiveFigures, live_figures
 from courses.domain.matters import visible_matters
 from courses.domain.queries import (
@@ -214,7 +215,7 @@ def imports_waiting(actor: Actor) -> QuerySet[RosterImport]:
 def closing_matters(actor: Actor, at: dt.datetime) -> list[Matter]:
     """Months that HR can begin to close, sign or close for good. Two queries, and three for a month being signed."""
     units = actor.units("HRU")
-    runs_months = any(unit.is_root() for unit in units)
+    runs_months = runs_the_company(actor)
     months = closing.months_to_close(at=at)
     found = []
     if runs_months and (waiting := [month for month, close in months if close is None]):

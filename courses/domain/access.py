@@ -85,6 +85,11 @@ def hr_units(actor: Actor) -> list[OrgUnit]:
     return actor.units("HRU")
 
 
+def runs_the_company(actor: Actor) -> bool:
+    """This function will say whether the actor is HR of a root unit: for them is what is about everybody at once."""
+    return any(unit.is_root() for unit in hr_units(actor))
+
+
 def _within(actor: Actor, field: str) -> Q:
     found = Q(pk__in=[])
     for unit in hr_units(actor):

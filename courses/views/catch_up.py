@@ -17,8 +17,9 @@ from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from courses.domain import catching_up, opening
+from courses.domain.access import runs_the_company
 from courses.models import CourseRun
-from courses.views.months import month_or_404, runs_the_company
+from courses.views.months import month_or_404
 from people.domain.access import Actor, actor_of, binds, require, visible_employees
 from people.models import Employee
 

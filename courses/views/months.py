@@ -17,7 +17,7 @@ from core.jobs import start_job
 from core.models import Job
 from core.periods import Month
 from courses.domain import closing, opening
-from courses.domain.access import hr_units, own_plan_lines
+from courses.domain.access import hr_units, own_plan_lines, runs_the_company
 from courses.domain.queries import Figures, run_figures
 from courses.models import Course, CourseRun
 from courses.tasks import DAYS_AHEAD, parts_of
@@ -100,11 +100,6 @@ def months(request):
             }
         )
     return render(request, "courses/months.html", {"rows": rows, "tabs": _tabs("months")})
-
-
-def runs_the_company(actor) -> bool:
-    """Is the actor HR of a root unit? What is about everybody's run of a course is for them."""
-    return any(unit.is_root() for unit in hr_units(actor))
 
 
 def _lines_by_course(actor, month: Month) -> dict[Course, list]:

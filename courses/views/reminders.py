@@ -22,7 +22,7 @@ from core.messaging import kind_title, outcome_words
 from core.messaging import retry as retry_message_of
 from core.models import Job, Message
 from courses.domain import reminders
-from courses.domain.access import hr_units, own_programmes
+from courses.domain.access import own_programmes, runs_the_company
 from courses.domain.reminders import InQuietHours, NudgeReport, Skip, StepTwice, TooManyAtOnce
 from courses.models import Ladder
 from courses.reminder_forms import HoursForm, MessageFilter, StepForm, StepFormSet
@@ -45,7 +45,7 @@ def ladder(request):
     """
     actor = actor_of(request)
     require(actor, "PM-M01")
-    may_set = any(unit.is_root() for unit in hr_units(actor))
+    may_set = runs_the_company(actor)
     programme = _programme(request, actor)
     if request.method == "POST":
         if not may_set:
