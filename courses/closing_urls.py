@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from courses.views import closing
+from courses.views import as_of, closed_month, closing
 
 urlpatterns = [
     path("hr/months/<str:month>/close/", closing.close_page, name="close_month"),
@@ -18,21 +18,21 @@ urlpatterns = [
         name="take_back_signature",
     ),
     path("hr/months/<str:month>/close/<int:unit_id>/take-back-below/", closing.take_back_below, name="take_back_below"),
-    path("months/<str:month>/closed/", closing.closed_month, name="closed_month"),
-    path("months/<str:month>/closed/<int:unit_id>/", closing.closed_month, name="closed_unit"),
+    path("months/<str:month>/closed/", closed_month.closed_month, name="closed_month"),
+    path("months/<str:month>/closed/<int:unit_id>/", closed_month.closed_month, name="closed_unit"),
     path(
         "months/<str:month>/closed/<int:unit_id>/export.<export_kind:kind>",
-        closing.closed_export,
+        closed_month.closed_export,
         name="closed_export",
     ),
     path(
         "months/<str:month>/closed/adjustments.<export_kind:kind>",
-        closing.closed_changes_export,
+        closed_month.closed_changes_export,
         name="closed_changes_export",
     ),
-    path("months/<str:month>/closed/<int:unit_id>/check/", closing.check_seal, name="check_seal"),
-    path("months/<str:month>/closed/<int:unit_id>/report/", closing.closed_report, name="closed_report"),
-    path("months/reports/<int:job_id>/", closing.closed_report_job, name="closed_report_job"),
-    path("months/reports/<int:job_id>/file/", closing.closed_report_file, name="closed_report_file"),
-    path("months/<str:month>/as-of/", closing.as_of, name="as_of"),
+    path("months/<str:month>/closed/<int:unit_id>/check/", closed_month.check_seal, name="check_seal"),
+    path("months/<str:month>/closed/<int:unit_id>/report/", closed_month.closed_report, name="closed_report"),
+    path("months/reports/<int:job_id>/", closed_month.closed_report_job, name="closed_report_job"),
+    path("months/reports/<int:job_id>/file/", closed_month.closed_report_file, name="closed_report_file"),
+    path("months/<str:month>/as-of/", as_of.as_of, name="as_of"),
 ]

@@ -419,7 +419,7 @@ def test_pm_x02_the_signed_report_is_a_pdf(as_, world):
 def test_a_long_report_is_drawn_by_a_job_in_parts(
     as_, world, monkeypatch, settings, tmp_path, django_capture_on_commit_callbacks
 ):
-    monkeypatch.setattr("courses.views.closing.AT_ONCE", 2)
+    monkeypatch.setattr("courses.views.closed_month.AT_ONCE", 2)
     monkeypatch.setattr("courses.closed_report.AT_ONCE", 2)
     world.close()
     with django_capture_on_commit_callbacks(execute=True):
