@@ -1,1 +1,1 @@
-"""Rules, measures, scorecards, reviews, pay runs and recognition. Nothing of it is built yet; its place in the layers is."""
+"""Rules, measures, scorecards, reviews, pay runs, recognition and development: what follows from a month of training."""

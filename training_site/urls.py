@@ -19,6 +19,7 @@ urlpatterns = [
     path("", include("assessments.urls")),
     path("", include("certificates.urls")),
     path("", include("bulletins.urls")),
+    path("", include("kpi.urls")),
     path("", include("portal.urls")),
     path("", include("core.urls")),
     re_path(r"^cms/(users|groups|sites|login|password_reset|test404|failwhale)/", views.nowhere, name="nowhere"),

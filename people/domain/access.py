@@ -21,7 +21,7 @@ from people.models.employees import ReportsBelow
 
 # Scope letters (TRUST 2.3): S oneself, D direct reports, T everybody below in the reporting tree, U everybody in the
 # units of the role, A everybody, M counts only, G the whole object, E items open to me, C content, V with the secret
-# code.
+# code, N those I was named for (asked of the rows that name me, not here).
 ROLES = ("ANON", "EMP", "MGR", "HRU", "PMK", "PCK", "AUTH", "AUD", "ADM")
 
 
@@ -88,14 +88,61 @@ RULES = {
     "PM-M04": _row("         -    -   -    U    -   -   -    A   -"),  # matters and messages about people
     "PM-M05": _row("         -    -   -    U    -   -   -    -   -"),  # settle a matter
     "PM-M06": _row("         -    -   -    G    -   -   -    -   -"),  # sign off units, close a month
+    "PM-V01": _row("         -    S   S+T  S+U  S   S   S    A   S"),  # scorecard and review (oneself once published)
+    "PM-V02": _row("         -    -   D    -    -   -   -    -   -"),  # rate as the manager
+    "PM-V03": _row("         -    -   D    -    -   -   -    -   -"),  # hand the rating in
+    "PM-V04": _row("         -    -   T    U    -   -   -    -   -"),  # calibrate
+    "PM-V05": _row("         -    -   -    U    -   -   -    -   -"),  # announce, open, publish, close a cycle
+    "PM-V06": _row("         -    S   S    S    S   S   S    S   S"),  # own rating, read, comment
+    "PM-V07": _row("         -    S   S    S    S   S   S    S   S"),  # object
+    "PM-V08": _row("         -    -   -    U    -   -   -    -   -"),  # decide an objection (not who rated)
+    "PM-V09": _row("         -    -   -    U    -   -   -    A   -"),  # which colleague said what
+    "PM-V10": _row("         -    N   N    N    N   N   N    -   -"),  # rate a colleague
+    "PM-V11": _row("         -    -   -    G    -   -   -    -   -"),  # propose a scorecard or award rule
+    "PM-V12": _row("         -    -   -    G    -   -   -    -   -"),  # publish it (another person)
+    "PM-Y01": _row("         -    S   S    S    S   S   S    S   S"),  # own pay
+    "PM-Y02": _row("         -    -   -    U    U   U   -    A   -"),  # a pay line of another (logged)
+    "PM-Y03": _row("         -    -   -    -    G   -   -    -   -"),  # make a pay run, compute it
+    "PM-Y04": _row("         -    -   -    -    U   -   -    -   -"),  # bases, attendance, adjust a line
+    "PM-Y05": _row("         -    -   -    -    G   -   -    -   -"),  # submit
+    "PM-Y06": _row("         -    -   -    -    -   G   -    -   -"),  # approve (not who made it)
+    "PM-Y07": _row("         -    -   -    -    -   G   -    -   -"),  # send back with a reason
+    "PM-Y08": _row("         -    -   -    -    -   G   -    -   -"),  # close
+    "PM-Y09": _row("         -    -   -    -    G   -   -    -   -"),  # export; take payroll's answer in
+    "PM-Y10": _row("         -    -   -    -    G   -   -    -   -"),  # correction run
+    "PM-Y11": _row("         -    -   -    -    G   -   -    -   -"),  # propose a pay rule
+    "PM-Y12": _row("         -    -   -    -    -   G   -    -   -"),  # publish a pay rule
+    "PM-Y13": _row("         -    S   S    S    S   S   S    A   S"),  # who looked at my pay
+    # TRUST has no rows of its own for these; they follow PM-V01 (what is read of a person), PM-V05 (HR runs the
+    # rounds), PM-T02 (development is offered like a duty) and the rule that people are named in public only for praise.
+    "PM-F01": _row("         -    S   S+T  S+U  S   S   S    A   S"),  # measures of a person
+    "PM-F02": _row("         -    -   -    U    -   -   -    -   -"),  # measures by file, corrections
+    "PM-F03": _row("         -    -   -    G    -   -   -    -   -"),  # indicators
+    "PM-F04": _row("         -    S   S    S    S   S   S    S   S"),  # read and acknowledge a rule
+    "PM-F05": _row("         -    E   E    E    E   E   E    G   E"),  # published rules
+    "PM-F06": _row("         -    -   T    U    -   -   -    A   -"),  # who has not acknowledged; remind
+    "PM-F07": _row("         -    -   T    U    -   -   -    A   -"),  # figures of units: indicators, boards
+    "PM-W01": _row("         -    A   A    A    A   A   A    -   -"),  # nominate
+    "PM-W02": _row("         -    -   -    G    -   -   -    -   -"),  # run a round, grant
+    "PM-W03": _row("         -    N   N    N    N   N   N    -   -"),  # vote, as a member of the committee
+    "PM-W04": _row("         -    A   A    A    A   A   A    A   -"),  # object while it is public
+    "PM-W05": _row("         -    E   E    E    E   E   E    G   E"),  # the wall, what is public
+    "PM-W06": _row("         -    A   A    A    A   A   A    A   A"),  # thank a colleague
+    "PM-W07": _row("         -    -   -    U    -   -   -    -   -"),  # revoke an award
+    "PM-W08": _row("         -    S   S+T  S+U  S   S   S    A   S"),  # a person's honours and badges
+    "PM-D01": _row("         -    S   S+T  S+U  S   S   S    A   S"),  # a person's development plan
+    "PM-D02": _row("         -    S   S+T  S+U  S   S   S    S   S"),  # plan, decline an item of it
 }
 
 # The rows of the table that change something. T and U reach people who left for reads only (TRUST 2.3, R10); taking
 # somebody back is about a person who left by its nature, and so is a duty that a leaver left behind (PM-M05).
 WRITES = {"PM-P05", "PM-P06", "PM-P07", "PM-P08", "PM-P09", "PM-P10", "PM-P12", "PM-T02", "PM-T03", "PM-T04"}
 WRITES |= {"PM-M02", "PM-M03", "PM-M05"}
+WRITES |= {"PM-V02", "PM-V03", "PM-V04", "PM-V06", "PM-V07", "PM-Y04", "PM-F02", "PM-F04", "PM-W01", "PM-W06", "PM-D02"}
 WRITES |= {"PM-T06", "PM-T07", "PM-Q03", "PM-Q05", "PM-Q14", "PM-K02", "PM-K03", "PM-I02"}
 WRITES_TO_LEAVERS = {"PM-P08", "PM-I02", "PM-M05"}
+
+_OF_A_UNIT = ("HRU", "PMK", "PCK")  # roles that are held for a unit and what is below it
 
 _GRANTS = {
     RoleGrant.Role.HR: "HRU",
@@ -245,7 +292,7 @@ def visible_units(actor: Actor, row: str) -> QuerySet[OrgUnit]:
     found = Q(pk__in=[])
     for role in actor.roles:
         letters = RULES[row][role]
-        if letters & {"A", "M", "G"} and role != "HRU":
+        if letters & {"A", "M", "G"} and role not in _OF_A_UNIT:
             return OrgUnit.objects.all()
         if letters & {"U", "G"}:
             for unit in actor.units(role):

@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "training_site",
     "portal",
     "bulletins",
+    "kpi",
     "assessments",
     "courses",
     "certificates",

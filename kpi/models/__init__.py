@@ -1,0 +1,49 @@
+from kpi.models.development import CourseForIndicator, DevelopmentItem
+from kpi.models.measures import Indicator, Measure
+from kpi.models.pay_runs import PayBase, PayLine, PayPool, PayReturn, PayRun, PayView
+from kpi.models.recognition import (
+    Award,
+    AwardProgramme,
+    AwardQuota,
+    AwardRound,
+    Nomination,
+    Objection,
+    Thanks,
+    Vote,
+)
+from kpi.models.reviews import Appeal, Calibration, CalibrationGroup, Rating, Review, ReviewCycle
+from kpi.models.rules import Acknowledgement, ConsultationNote, Rule, RuleVersion
+from kpi.models.scorecards import Scorecard, ScorecardLine
+
+__all__ = [
+    "Acknowledgement",
+    "Appeal",
+    "Award",
+    "AwardProgramme",
+    "AwardQuota",
+    "AwardRound",
+    "Calibration",
+    "CalibrationGroup",
+    "ConsultationNote",
+    "CourseForIndicator",
+    "DevelopmentItem",
+    "Indicator",
+    "Measure",
+    "Nomination",
+    "Objection",
+    "PayBase",
+    "PayLine",
+    "PayPool",
+    "PayReturn",
+    "PayRun",
+    "PayView",
+    "Rating",
+    "Review",
+    "ReviewCycle",
+    "Rule",
+    "RuleVersion",
+    "Scorecard",
+    "ScorecardLine",
+    "Thanks",
+    "Vote",
+]

@@ -1,0 +1,14 @@
+"""One module of addresses for each part of the app."""
+
+from kpi.urls import development, measures, pay, recognition, reviews, rules, scorecards
+
+app_name = "kpi"
+urlpatterns = [
+    *rules.urlpatterns,
+    *measures.urlpatterns,
+    *scorecards.urlpatterns,
+    *reviews.urlpatterns,
+    *pay.urlpatterns,
+    *recognition.urlpatterns,
+    *development.urlpatterns,
+]
