@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from core.periods import Month
-from tests.journeys.year import DAY, Company, moment
+from tests.journeys.oracle import DAY
+from tests.journeys.year import EXTRA, MAIN, Company, moment
 
 HISTORIES = int(os.environ.get("HISTORIES", "60"))
 FIRST = Month(2026, 1)
@@ -22,18 +23,25 @@ PREPARED_BEFORE = 7 * DAY  # every other month is made ahead
 CLOSED_AFTER = 5 * DAY  # a month is closed so long after its due day
 
 DECISIONS = ("exempt", "withdraw", "reinstate", "extend", "past")
+PERSON, BRANCH = st.integers(0, 9), st.integers(0, 5)
+COURSE, MONTHS_AGO = st.sampled_from((MAIN, MAIN, EXTRA)), st.integers(0, 2)
 ACTIONS = st.one_of(
-    st.tuples(st.just("hire"), st.integers(0, 5), st.integers(0, 12)),  # branch, entered so many days later
-    st.tuples(st.just("quit"), st.integers(0, 9), st.integers(-8, 8)),
-    st.tuples(st.just("move"), st.integers(0, 9), st.integers(0, 5), st.integers(0, 12)),
-    st.tuples(st.just("away"), st.integers(0, 9), st.integers(-40, 5), st.integers(0, 75)),
-    st.tuples(st.just("back"), st.integers(0, 9)),
-    st.tuples(st.just("study"), st.integers(0, 9), st.integers(0, 2), st.booleans()),
-    st.tuples(st.just("study"), st.integers(0, 9), st.integers(0, 1), st.just(True)),
-    st.tuples(st.just("decide"), st.integers(0, 9), st.integers(0, 2), st.sampled_from(DECISIONS), st.integers(0, 20)),
-    st.tuples(st.just("branch"), st.integers(0, 5), st.integers(0, 1)),
+    st.tuples(st.just("hire"), BRANCH, st.integers(0, 12)),  # entered so many days later
+    st.tuples(st.just("quit"), PERSON, st.integers(-8, 8)),
+    st.tuples(st.just("move"), PERSON, BRANCH, st.integers(0, 12)),
+    st.tuples(st.just("away"), PERSON, st.integers(-40, 5), st.integers(0, 75)),
+    st.tuples(st.just("back"), PERSON),
+    st.tuples(st.just("study"), PERSON, COURSE, MONTHS_AGO, st.booleans()),
+    st.tuples(st.just("study"), PERSON, COURSE, st.integers(0, 1), st.just(True)),
+    st.tuples(st.just("decide"), PERSON, COURSE, MONTHS_AGO, st.sampled_from(DECISIONS), st.integers(0, 20)),
+    st.tuples(st.just("branch"), BRANCH, st.integers(0, 1)),
+    st.tuples(st.just("take"), PERSON, st.sampled_from((MAIN, EXTRA))),
+    st.tuples(st.just("give up"), PERSON, st.sampled_from((MAIN, EXTRA)), MONTHS_AGO),
 )
-HISTORY = st.lists(st.tuples(st.integers(0, 119), ACTIONS), min_size=1, max_size=25)
+DAYS = st.tuples(st.integers(0, 119), st.lists(ACTIONS, min_size=1, max_size=4))
+HISTORY = st.lists(DAYS, min_size=1, max_size=8).map(
+    lambda days: [(offset, action) for offset, actions in days for action in actions]
+)
 
 
 def live(company: Company, history: list, months: list[Month]) -> None:
@@ -66,38 +74,44 @@ def live(company: Company, history: list, months: list[Month]) -> None:
 def act(company: Company, action: tuple, day: dt.date, at: dt.datetime, months: list[Month]) -> None:
     kind, *rest = action
     numbers = list(company.oracle.people)
+    number = numbers[rest[0] % len(numbers)]  # of most actions the first value is the person
     this = Month.of(day)
     match kind:
         case "hire":
             branch, late = rest
-            number = f"N{len(numbers):04d}"
-            company.hire(number, unit=company.branches[branch % len(company.branches)], on=day - late * DAY)
+            company.hire(
+                f"N{len(numbers):04d}", unit=company.branches[branch % len(company.branches)], on=day - late * DAY
+            )
         case "branch":
             branch, province = rest
             company.move_branch(company.branches[branch % len(company.branches)], under=f"P{province}", at=at)
         case "quit":
-            company.quit(numbers[rest[0] % len(numbers)], on=day + rest[1] * DAY, at=at)
+            company.quit(number, on=day + rest[1] * DAY, at=at)
         case "move":
             unit = company.branches[rest[1] % len(company.branches)]
-            company.move(numbers[rest[0] % len(numbers)], unit=unit, on=day - rest[2] * DAY, at=at)
+            company.move(number, unit=unit, on=day - rest[2] * DAY, at=at)
         case "away":
             first = day + rest[1] * DAY
-            company.go_away(numbers[rest[0] % len(numbers)], first=first, last=first + rest[2] * DAY, at=at)
+            company.go_away(number, first=first, last=first + rest[2] * DAY, at=at)
         case "back":
-            company.come_back(numbers[rest[0] % len(numbers)], at=at)
+            company.come_back(number, at=at)
         case "study":
-            company.study(numbers[rest[0] % len(numbers)], this.plus(-rest[1]), whole=rest[2], at=at)
+            company.study(number, rest[1], this.plus(-rest[2]), whole=rest[3], at=at)
         case "decide":
-            company.decide(numbers[rest[0] % len(numbers)], this.plus(-rest[1]), rest[2], days=rest[3], at=at)
+            company.decide(number, rest[1], this.plus(-rest[2]), rest[3], days=rest[4], at=at)
+        case "take":
+            company.take(number, rest[1], at)
+        case "give up":
+            company.give_up(number, rest[1], this.plus(-rest[2]), at)
 
 
 class TestHistories(TestCase):
     @settings(
         max_examples=HISTORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=HISTORIES == 60
     )
-    @given(history=HISTORY)
-    def test_any_history_of_three_months_counts_as_the_oracle_does(self, history):
-        months = [FIRST, FIRST.next, FIRST.next.next]
+    @given(history=HISTORY, number=st.sampled_from((2, 2, 3)))
+    def test_any_history_of_some_months_counts_as_the_oracle_does(self, history, number):
+        months = [FIRST.plus(place) for place in range(number)]
         company = Company(branches=2, months=months, steps=2)
         for number in range(4):
             company.hire(f"N{number:04d}", unit=company.branches[number % 4], on=dt.date(2025, 6, 1))
@@ -128,12 +142,18 @@ def test_t_00_a_year_of_four_hundred_people_counts_as_the_oracle_does():
             for _one in range(6)
         ]
         history += [
-            (first + rng.randrange(28), ("decide", rng.randrange(400), 0, rng.choice(DECISIONS), rng.randrange(10)))
+            (
+                first + rng.randrange(28),
+                ("decide", rng.randrange(400), MAIN, 0, rng.choice(DECISIONS), rng.randrange(10)),
+            )
             for _one in range(6)
         ]
+        for kind in (("take", EXTRA), ("take", MAIN), ("give up", EXTRA, 0), ("study", EXTRA, 0, True)):
+            number = 8 if kind == ("take", EXTRA) else 2
+            history += [(first + rng.randrange(28), (kind[0], rng.randrange(400), *kind[1:])) for _one in range(number)]
         late_days = [rng.randrange(28) if rng.random() < 0.93 else rng.randrange(31, 50) for _one in range(400)]
         history += [
-            (first + day, ("study", person, 0 if day < 28 else 1, True))
+            (first + day, ("study", person, MAIN, 0 if day < 28 else 1, True))
             for person, day in enumerate(late_days)
             if rng.random() < 0.97
         ]

@@ -1,0 +1,298 @@
+"""The oracle of the simulated year: plain Python over its own facts, told to it as they happen. It asks no database.
+
+It looks at one person at a time, day by day, and shares no code with the domain but what a month is: what it says is a
+second opinion, and the two must agree in every figure of every unit.
+
+The rules it knows (DOMAIN section 2, docs/decisions/0009):
+- who works here on the opening day owes the course; who joins later owes it while seven days are left, both ends counted;
+- who is away on every day from the start (or the hire day) to the due day is exempt, unless begun or decided by hand;
+- who left by the due day is withdrawn, unless it was done; a decision by hand is never overruled by a rule;
+- the duty counts where the person works until it is due, and from then on where the person worked on the due day;
+- done by the due time is on time, done later but accepted is late; the month's frozen figures never move;
+- what is taken by choice is owed by nobody and counts beside the denominator; given up it counts nowhere and may be
+  taken again; it becomes owed, as far as it is done, when the plan comes to the person while joiners are taken.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from core.periods import Month
+
+ZONE = ZoneInfo("Asia/Shanghai")
+DAY = dt.timedelta(days=1)
+COLUMNS = ("assigned", "started", "completed", "on_time", "exempt", "withdrawn", "voluntary", "voluntary_done")
+UNFINISHED = ("assigned", "in_progress")
+OWN, DECIDED, ROSTER = "own", "decided", "roster"  # who made a change
+
+
+def end_of(day: dt.date) -> dt.datetime:
+    return dt.datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=ZONE)
+
+
+@dataclass
+class Person:
+    """What is known of one person: hired, left, posts as (first day, unit), days away."""
+
+    hired: dt.date
+    posts: list[tuple[dt.date, str]]
+    left: dt.date | None = None
+    leaves: list[tuple[dt.date, dt.date]] = field(default_factory=list)
+
+    def here_on(self, day: dt.date) -> bool:
+        return self.hired <= day and (self.left is None or day <= self.left)
+
+    @property
+    def unit(self) -> str:
+        return self.posts[-1][1]
+
+    def unit_on(self, day: dt.date) -> str | None:
+        if self.left is not None and day > self.left:
+            return None
+        return next((unit for start, unit in reversed(self.posts) if start <= day), None)
+
+    def away_from(self, first: dt.date, last: dt.date) -> bool:
+        day = max(first, self.hired)
+        while day <= last:
+            if not any(start <= day <= end for start, end in self.leaves):
+                return False
+            day += DAY
+        return True
+
+
+@dataclass
+class Duty:
+    """One person's course of one month as the rules have it, and the journal of who changed it when."""
+
+    unit: str
+    due: dt.datetime
+    state: str = "assigned"
+    on_time: bool = False
+    voluntary: bool = False
+    by_hand: bool = False
+    why: str = "plan"
+    begun: bool = False
+    journal: list[tuple[dt.datetime, str]] = field(default_factory=list)
+
+    def change(self, at: dt.datetime, who: str, **values: Any) -> None:
+        if any(getattr(self, name) != value for name, value in values.items()):
+            for name, value in values.items():
+                setattr(self, name, value)
+            self.journal.append((at, who))
+
+    @property
+    def as_far_as_it_is(self) -> str:
+        return "in_progress" if self.begun else "assigned"
+
+    def counts(self) -> dict[str, int]:
+        if self.voluntary:
+            if self.state == "withdrawn":
+                return {}
+            return {"voluntary": 1, "voluntary_done": int(self.state == "completed")}
+        if self.state in ("exempt", "withdrawn"):
+            return {self.state: 1}
+        found = {"assigned": 1}
+        if self.state != "assigned":
+            found["started"] = 1
+        if self.state == "completed":
+            found["completed"] = 1
+            found["on_time"] = int(self.on_time)
+        return found
+
+
+@dataclass
+class Run:
+    """Everybody's duty of one course in one month; ``first`` and ``due`` are its first and its due day."""
+
+    course: str
+    month: Month
+    duties: dict[str, Duty] = field(default_factory=dict)
+    planned: bool = True  # somebody owes it; otherwise it is there because somebody took it by choice
+    closed: bool = False
+
+    @property
+    def first(self) -> dt.date:
+        return self.month.first_day
+
+    @property
+    def due(self) -> dt.date:
+        return self.month.last_day
+
+    @property
+    def accepted_until(self) -> dt.date:
+        return self.month.next.last_day
+
+    def accepts(self, at: dt.datetime) -> bool:
+        return not self.closed and at.date() <= self.accepted_until
+
+
+class Oracle:
+    def __init__(self, *, parents: dict[str, str | None], planned: str):
+        self.parents = dict(parents)
+        self.planned = planned  # the course of the plan
+        self.people: dict[str, Person] = {}
+        self.runs: dict[tuple[str, Month], Run] = {}
+        self.ahead: dict[Month, set[str]] = {}  # who had the duty before the month began
+
+    def duty(self, number: str, course: str, month: Month) -> Duty | None:
+        run = self.runs.get((course, month))
+        return run.duties.get(number) if run else None
+
+    # --- the plan
+    def prepare_month(self, month: Month) -> None:
+        """Whom the first day of the month would find here, as far as is known now."""
+        self.ahead[month] = {number for number, person in self.people.items() if person.here_on(month.first_day)}
+
+    def open_month(self, month: Month, at: dt.datetime) -> None:
+        """Who was prepared ahead and is gone by now shows as withdrawn: the record of a duty is never deleted."""
+        run = self.runs[self.planned, month] = Run(self.planned, month)
+        for number, person in self.people.items():
+            self._enrol(run, number, at)
+            if number in self.ahead.get(month, ()) and number not in run.duties:
+                gone = Duty(unit=person.unit, due=end_of(run.due), state="withdrawn", why="left")
+                run.duties[number] = gone
+
+    def _enrol(self, run: Run, number: str, at: dt.datetime) -> None:
+        """Give the duty to whom the plan finds; who took the course by choice owes it from now on, as far as it is."""
+        person, duty = self.people[number], run.duties.get(number)
+        joined_in_month = person.hired > run.first
+        too_late = joined_in_month and (run.due - person.hired).days + 1 < 7
+        if not person.here_on(max(at.date(), run.first)) or too_late:
+            return
+        if duty is None:
+            duty = run.duties[number] = Duty(unit=person.unit, due=end_of(run.due))
+        elif duty.voluntary and not (duty.state == "withdrawn" and duty.by_hand):
+            state = duty.as_far_as_it_is if duty.state == "withdrawn" else duty.state
+            duty.change(at, ROSTER, voluntary=False, state=state, why="plan")
+        else:
+            return
+        self._excuse(run, person, duty, at)
+
+    def _excuse(self, run: Run, person: Person, duty: Duty, at: dt.datetime) -> None:
+        ruled = duty.state == "assigned" and not duty.voluntary and not duty.by_hand
+        if ruled and person.away_from(run.first, run.due):
+            duty.change(at, ROSTER, state="exempt", why="leave")
+
+    # --- the evening
+    def keep_up(self, at: dt.datetime) -> None:
+        """What the rules say of every course whose late work is still accepted, on this evening."""
+        today = at.date()
+        for run in self.runs.values():
+            if today > run.accepted_until:
+                run.closed = True
+                continue
+            for number, duty in run.duties.items():
+                self._settle(run, self.people[number], duty, at)
+            if run.planned and (run.due - max(today, run.first)).days + 1 >= 7:
+                for number in self.people:
+                    self._enrol(run, number, at)
+
+    def _settle(self, run: Run, person: Person, duty: Duty, at: dt.datetime) -> None:
+        gone = person.left is not None and person.left <= min(run.due, at.date())
+        away = person.away_from(run.first, run.due)
+        if gone and duty.state not in ("completed", "withdrawn") and not (duty.by_hand and duty.state == "exempt"):
+            # the rule's withdrawal, whoever decided before
+            duty.change(at, ROSTER, state="withdrawn", why="left", by_hand=False)
+        self._excuse(run, person, duty, at)
+        if duty.state == "exempt" and duty.why == "leave" and not duty.by_hand and not away and at <= duty.due:
+            duty.change(at, ROSTER, state="assigned", why="plan")
+        there = person.unit if at <= duty.due else person.unit_on(duty.due.date()) or duty.unit
+        duty.change(at, ROSTER, unit=there)
+
+    # --- learning
+    def study(self, number: str, course: str, month: Month, *, whole: bool, at: dt.datetime) -> bool:
+        """Begin, or do, all of a course; False when nothing of it is accepted (any more)."""
+        run = self.runs[course, month]
+        duty = run.duties[number]
+        if not run.accepts(at) or duty.state not in UNFINISHED:
+            return False
+        state = "completed" if whole else "in_progress"
+        duty.change(at, OWN, state=state, on_time=whole and at <= duty.due, begun=True)
+        return True
+
+    # --- choice
+    def take(self, number: str, course: str, at: dt.datetime) -> bool:
+        """Take a course by choice this month, or go on with it; False when it is refused.
+
+        Refused to who left, and to who has it on record: owed and still accepted from any month, or of this month and
+        not given up.
+        """
+        person, this = self.people[number], Month.of(at.date())
+        if person.left is not None:
+            return False
+        for run in sorted(self.runs.values(), key=lambda run: run.month, reverse=True):
+            duty = run.duties.get(number)
+            if run.course != course or duty is None:
+                continue
+            usable = duty.state in UNFINISHED and run.accepts(at)
+            if usable and duty.voluntary:
+                return True
+            given_up = duty.voluntary and duty.state == "withdrawn" and not duty.by_hand
+            if usable or (run.month == this and not given_up):
+                return False
+        run = self.runs.setdefault((course, this), Run(course, this, planned=False))
+        duty = run.duties.get(number)
+        if duty is None:
+            run.duties[number] = Duty(unit=person.unit, due=end_of(run.due), voluntary=True, why="choice")
+        else:
+            duty.change(at, OWN, state=duty.as_far_as_it_is, unit=person.unit, why="choice")
+        return True
+
+    def give_up(self, number: str, course: str, month: Month, at: dt.datetime) -> bool:
+        """Give up what one took by choice and has not finished, at any time; False for a duty, or what is finished."""
+        duty = self.runs[course, month].duties[number]
+        if not duty.voluntary or duty.state not in (*UNFINISHED, "withdrawn"):
+            return False
+        if duty.state != "withdrawn":
+            duty.change(at, OWN, state="withdrawn", why="choice", by_hand=False)
+        return True
+
+    # --- decisions
+    def decide(self, number: str, run: Run, what: str, *, until: dt.date, on: dt.date, at: dt.datetime) -> bool:
+        """Exempt, withdraw, reinstate, extend, or record training done elsewhere on a day; False when it is refused."""
+        duty = run.duties[number]
+        unfinished = duty.state in UNFINISHED
+        due_on = duty.due.date()
+        may = {
+            "exempt": unfinished and not duty.voluntary,
+            "withdraw": unfinished,
+            "past": unfinished,
+            "reinstate": duty.state in ("exempt", "withdrawn"),
+            "extend": unfinished and not duty.voluntary and not run.closed and due_on < until <= run.accepted_until,
+        }[what]
+        if not may:
+            return False
+        values: dict[str, Any] = {
+            "exempt": {"state": "exempt"},
+            "withdraw": {"state": "withdrawn"},
+            "reinstate": {"state": duty.as_far_as_it_is},
+            "extend": {"due": end_of(until)},
+            "past": {"state": "completed", "on_time": min(end_of(on), at) <= duty.due},
+        }[what]
+        why = duty.why if what == "extend" else "hand"
+        duty.change(at, DECIDED, **values, why=why, by_hand=True)
+        return True
+
+    # --- figures
+    def figures(self, runs: Iterable[Run]) -> dict[str, dict[str, int]]:
+        """{unit code: counts} over the unit and everything below it; units with nothing are left out."""
+        found: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
+        for run in runs:
+            for duty in run.duties.values():
+                for unit in self.upwards(duty.unit):
+                    for column, number in duty.counts().items():
+                        found[unit][column] += number
+        return {unit: counts for unit, counts in found.items() if any(counts.values())}
+
+    def runs_of(self, month: Month) -> list[Run]:
+        return [run for run in self.runs.values() if run.month == month]
+
+    def upwards(self, unit: str | None) -> Iterable[str]:
+        while unit is not None:
+            yield unit
+            unit = self.parents[unit]
