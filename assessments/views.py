@@ -37,18 +37,11 @@ from assessments.domain.attempts import (
 )
 from assessments.forms import answer_from, moved
 from assessments.models import Attempt, Quiz, Response
+from core.templatetags.interface import percent_words
 from people.domain.access import actor_of, binds, require, visible_employees
 
 
 # --- words ----------------------------------------------------------------------------------------------------------------
-def percent_words(percent: Decimal | None) -> str:
-    """A percent as people read it: 80 %, 92.5 %, 66.66 %."""
-    if percent is None:
-        return "–"
-    text = format(percent, "f")
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + "\u00a0%"
-
-
 def points_words(points: Decimal) -> str:
     """Points without needless places: 3, 2.5, 0.66."""
     text = format(points, ".2f") if points == points.quantize(Decimal("0.01")) else format(points, ".4f")[:-2]

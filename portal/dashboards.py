@@ -20,6 +20,7 @@ from certificates.models import Certificate
 from core.models import Notice
 from core.periods import Month
 from core.search import han_query
+from core.templatetags.interface import percent_words
 from courses.domain import closing
 from courses.domain.access import runs_the_company
 from courses.domain.comparison import LiveFigures, live_figures
@@ -380,7 +381,7 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
         if duty.tested_out:
             words.append(_("tested out"))
         if attempt:
-            words.append(_("quiz %(percent)s") % {"percent": _percent(attempt.percent)})
+            words.append(_("quiz %(percent)s") % {"percent": percent_words(attempt.percent)})
             told.add(attempt.pk)
         if enrolment.certificate and record.certificates is not None:
             words.append(_("certificate no. %(number)s") % {"number": enrolment.certificate.number})
@@ -399,7 +400,7 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
     for attempt in record.attempts or []:
         if attempt.pk in told:
             continue
-        words = {"percent": _percent(attempt.percent), "course": attempt.enrolment.run.course.title}
+        words = {"percent": percent_words(attempt.percent), "course": attempt.enrolment.run.course.title}
         title = (
             _("Quiz passed with %(percent)s: “%(course)s”")
             if attempt.passed
@@ -439,10 +440,6 @@ def _moment(at: dt.date | dt.datetime) -> dt.datetime:
 
 def _day(day: dt.date) -> str:
     return formats.date_format(day, "DATE_FORMAT")
-
-
-def _percent(percent) -> str:
-    return f"{percent.normalize():f} %" if percent is not None else "–"
 
 
 def _address(name: str, *args) -> str:

@@ -41,8 +41,18 @@ def share(done, total) -> str:
         return NOTHING
     whole = value == 1000 or not done
     text = str(value // 10) if whole else f"{value // 10}.{value % 10}"
-    # Chinese writes the sign close to the number, our English apart from it.
-    return f"{text}{NO_BREAK}%" if (get_language() or "").startswith("en") else f"{text}%"
+    return with_sign(text)
+
+
+def with_sign(number: str) -> str:
+    """A number with its percent sign: Chinese writes it close, our English apart."""
+    return f"{number}{NO_BREAK}%" if (get_language() or "").startswith("en") else f"{number}%"
+
+
+@register.filter
+def percent_words(percent) -> str:
+    """A percentage as stored (92.50) as people write it: "92.5%", in English "92.5 %"; a dash for none."""
+    return NOTHING if percent is None else with_sign(f"{percent.normalize():f}")
 
 
 @register.filter

@@ -62,7 +62,7 @@ def due_words(due_on: dt.date, on: dt.date) -> str:
 
 
 def _steps_words(duty: Open) -> str:
-    if not duty.enrolment.steps_done:
+    if not duty.enrolment.steps_done and duty.enrolment.state == Enrolment.State.ASSIGNED:
         return _("not begun")
     values = {"done": duty.enrolment.steps_done, "total": duty.steps_total}
     return _("%(done)d of %(total)d steps done") % values

@@ -44,9 +44,3 @@ def days_ago(moment: dt.datetime | dt.date, at: dt.datetime) -> str:
 def in_language(notice, language: str) -> str:
     """The text of a notice in the language of the page."""
     return notice.text_en if (language or "").startswith("en") else notice.text_zh
-
-
-@register.filter
-def percent_words(percent) -> str:
-    """A percentage as stored (92.50) as people write it: 92.5 %."""
-    return "–" if percent is None else f"{percent.normalize():f}\u00a0%"

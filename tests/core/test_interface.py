@@ -1,6 +1,7 @@
 """The filters every template uses."""
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone, translation
@@ -31,6 +32,17 @@ def test_share_floors(done, total, chinese, english):
         assert interface.share(done, total) == chinese
     with translation.override("en"):
         assert interface.share(done, total) == english
+
+
+@pytest.mark.parametrize(
+    ("percent", "chinese", "english"),
+    [("100.00", "100%", "100\u00a0%"), ("66.66", "66.66%", "66.66\u00a0%"), ("92.50", "92.5%", "92.5\u00a0%")],
+)
+def test_a_percentage_follows_the_language(percent, chinese, english):
+    for language, expected in (("zh-hans", chinese), ("en", english)):
+        with translation.override(language):
+            assert interface.percent_words(Decimal(percent)) == expected
+            assert interface.percent_words(None) == "–"
 
 
 def test_share_says_100_only_for_all():

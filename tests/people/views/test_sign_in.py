@@ -263,7 +263,7 @@ def test_the_pause_page_speaks_plain_words_in_both_languages(client, employee):
     response = wrong(client, 5)
     assert "Try again in about 1 minute." in response.content.decode()
     client.cookies["django_language"] = "zh-hans"
-    assert "约 1 分钟后再试" in wrong(client, 1).content.decode()
+    assert "约1分钟后再试" in wrong(client, 1).content.decode()
 
 
 def test_sign_in_costs_a_fixed_number_of_queries(client, employee, django_assert_max_num_queries):
