@@ -1,5 +1,7 @@
 """The tests: fast hashing, jobs in the request, mail in memory. DATABASE_URL chooses PostgreSQL."""
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,7 +15,10 @@ ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 MEDIA_ROOT = Path(tempfile.mkdtemp(prefix="test-media-"))
-STORAGES["private"]["OPTIONS"]["location"] = tempfile.mkdtemp(prefix="test-private-")
+PRIVATE_ROOT = Path(tempfile.mkdtemp(prefix="test-private-"))
+STORAGES["private"]["OPTIONS"]["location"] = PRIVATE_ROOT
+for _folder in (MEDIA_ROOT, PRIVATE_ROOT):  # they go with the process
+    atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 JOBS = "immediate"
 STYLEGUIDE = True
 WHITENOISE_AUTOREFRESH = True
