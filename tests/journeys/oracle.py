@@ -10,7 +10,10 @@ The rules it knows (DOMAIN section 2, docs/decisions/0009):
 - the duty counts where the person works until it is due, and from then on where the person worked on the due day;
 - done by the due time is on time, done later but accepted is late; the month's frozen figures never move;
 - what is taken by choice is owed by nobody and counts beside the denominator; given up it counts nowhere and may be
-  taken again; it becomes owed, as far as it is done, when the plan comes to the person while joiners are taken.
+  taken again; it becomes owed, as far as it is done, when the plan comes to the person while joiners are taken;
+- a person asks for more time or to be excused, once at a time, about what is owed and unfinished while its course is
+  open; nothing moves until it is granted, by somebody else, and what is granted is a decision like any other; a request
+  with nothing left to answer lapses.
 """
 
 from __future__ import annotations
@@ -131,6 +134,20 @@ class Run:
         return not self.closed and at.date() <= self.accepted_until
 
 
+@dataclass
+class Request:
+    """What a person asked about a duty; ``until`` is the day asked for (None: to be excused)."""
+
+    number: str
+    run: Run
+    until: dt.date | None
+    state: str = "asked"
+
+    @property
+    def duty(self) -> Duty:
+        return self.run.duties[self.number]
+
+
 class Oracle:
     def __init__(self, *, parents: dict[str, str | None], planned: str):
         self.parents = dict(parents)
@@ -138,6 +155,7 @@ class Oracle:
         self.people: dict[str, Person] = {}
         self.runs: dict[tuple[str, Month], Run] = {}
         self.ahead: dict[Month, set[str]] = {}  # who had the duty before the month began
+        self.requests: list[Request] = []
 
     def duty(self, number: str, course: str, month: Month) -> Duty | None:
         run = self.runs.get((course, month))
@@ -277,6 +295,38 @@ class Oracle:
         why = duty.why if what == "extend" else "hand"
         duty.change(at, DECIDED, **values, why=why, by_hand=True)
         return True
+
+    # --- requests
+    def ask(self, number: str, run: Run, *, until: dt.date | None, at: dt.datetime) -> Request | None:
+        """Ask for time until a day, or (None) to be excused; None when there is nothing to ask, or it was asked."""
+        duty = run.duties[number]
+        if duty.voluntary or duty.state not in UNFINISHED or run.closed:
+            return None
+        if until is not None and not max(duty.due.date() + DAY, at.date()) <= until <= run.accepted_until:
+            return None
+        if any(one.state == "asked" and one.duty is duty for one in self.requests):
+            return None
+        self.requests.append(Request(number, run, until))
+        return self.requests[-1]
+
+    def answer(self, request: Request, what: str, *, sooner: int, at: dt.datetime) -> bool:
+        """Grant a request (so many days ``sooner`` than asked), refuse it, or take it back; False when it cannot be."""
+        if request.state != "asked":
+            return False
+        if what == "grant":
+            kind = "extend" if request.until else "exempt"
+            until = request.until - sooner * DAY if request.until else at.date()
+            if not self.decide(request.number, request.run, kind, until=until, on=at.date(), at=at):
+                return False
+        request.state = {"grant": "granted", "refuse": "refused", "take back": "taken_back"}[what]
+        return True
+
+    def lapse(self, at: dt.datetime) -> None:
+        for request in self.requests:
+            more_time = request.until is not None and request.until > request.duty.due.date()
+            useful = request.until is None or (more_time and request.run.accepts(at))
+            if request.state == "asked" and not (useful and request.duty.state in UNFINISHED):
+                request.state = "lapsed"
 
     # --- figures
     def figures(self, runs: Iterable[Run]) -> dict[str, dict[str, int]]:

@@ -23,6 +23,7 @@ PREPARED_BEFORE = 7 * DAY  # every other month is made ahead
 CLOSED_AFTER = 5 * DAY  # a month is closed so long after its due day
 
 DECISIONS = ("exempt", "withdraw", "reinstate", "extend", "past")
+ANSWERS = ("grant", "grant", "refuse", "take back")
 PERSON, BRANCH = st.integers(0, 9), st.integers(0, 5)
 COURSE, MONTHS_AGO = st.sampled_from((MAIN, MAIN, EXTRA)), st.integers(0, 2)
 ACTIONS = st.one_of(
@@ -37,6 +38,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("branch"), BRANCH, st.integers(0, 1)),
     st.tuples(st.just("take"), PERSON, st.sampled_from((MAIN, EXTRA))),
     st.tuples(st.just("give up"), PERSON, st.sampled_from((MAIN, EXTRA)), MONTHS_AGO),
+    st.tuples(st.just("ask"), PERSON, COURSE, st.integers(0, 1), st.none() | st.integers(0, 32)),
+    st.tuples(st.just("answer"), st.integers(0, 2), st.sampled_from(ANSWERS), st.integers(0, 3)),
 )
 DAYS = st.tuples(st.integers(0, 119), st.lists(ACTIONS, min_size=1, max_size=4))
 HISTORY = st.lists(DAYS, min_size=1, max_size=8).map(
@@ -103,6 +106,10 @@ def act(company: Company, action: tuple, day: dt.date, at: dt.datetime, months: 
             company.take(number, rest[1], at)
         case "give up":
             company.give_up(number, rest[1], this.plus(-rest[2]), at)
+        case "ask":
+            company.ask(number, rest[1], this.plus(-rest[2]), days=rest[3], at=at)
+        case "answer":
+            company.answer(rest[0], rest[1], sooner=rest[2], at=at)
 
 
 class TestHistories(TestCase):
@@ -151,6 +158,10 @@ def test_t_00_a_year_of_four_hundred_people_counts_as_the_oracle_does():
         for kind in (("take", EXTRA), ("take", MAIN), ("give up", EXTRA, 0), ("study", EXTRA, 0, True)):
             number = 8 if kind == ("take", EXTRA) else 2
             history += [(first + rng.randrange(28), (kind[0], rng.randrange(400), *kind[1:])) for _one in range(number)]
+        for _one in range(6):
+            day, days = rng.randrange(24), rng.choice((None, 5, 12))
+            history.append((first + day, ("ask", rng.randrange(400), MAIN, 0, days)))
+            history.append((first + day + 2, ("answer", rng.randrange(3), rng.choice(ANSWERS), rng.randrange(3))))
         late_days = [rng.randrange(28) if rng.random() < 0.93 else rng.randrange(31, 50) for _one in range(400)]
         history += [
             (first + day, ("study", person, MAIN, 0 if day < 28 else 1, True))

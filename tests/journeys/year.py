@@ -13,16 +13,16 @@ from django.db import connection
 from django.db.models import Sum
 
 from core.periods import Month
-from courses.domain import choice, closing, exceptions, opening, progress, tallies
+from courses.domain import choice, closing, exceptions, opening, progress, requests, tallies
 from courses.domain.history import figures_as_of
-from courses.models import ClosedFigure, CourseRun, Enrolment, MonthClose, PlanLine, Tally
+from courses.models import ClosedFigure, CourseRun, DutyRequest, Enrolment, MonthClose, PlanLine, Tally
 from people.domain.leave import add_leave, remove_leave
 from people.domain.moves import mark_left, move_employee
 from people.domain.units import move_unit
 from people.models import Employee, Leave, OrgUnit
 from tests.factories.courses import PUBLISHED, make_audience, make_course, make_programme
 from tests.factories.people import make_employee, make_unit, make_user
-from tests.journeys.oracle import COLUMNS, DAY, ZONE, Oracle, Person
+from tests.journeys.oracle import COLUMNS, DAY, ZONE, Oracle, Person, Request
 
 MAIN, EXTRA = "MAIN", "EXTRA"  # the course of the plan, and one that is taken by choice alone
 
@@ -53,6 +53,7 @@ class Company:
         programme = make_programme(make_audience(group))
         for month in months:
             PlanLine.objects.create(programme=programme, course=self.courses[MAIN], month=month, published_at=PUBLISHED)
+        self.requests: list[tuple[int, Request]] = []  # the id of each, and what the oracle knows of it
         self.frozen: dict[Month, tuple[dt.datetime, dict[str, dict[str, int]]]] = {}
 
     def _add(self, unit: OrgUnit, parent: str | None, parents: dict[str, str | None]) -> None:
@@ -72,7 +73,7 @@ class Company:
 
     # --- people
     def hire(self, number: str, *, unit: str, on: dt.date) -> None:
-        make_employee(self._unit(unit), employee_no=number, hired_on=on)
+        make_employee(self._unit(unit), employee_no=number, hired_on=on, with_user=True, password=None)
         self.oracle.people[number] = Person(hired=on, posts=[(on, unit)])
 
     def quit(self, number: str, *, on: dt.date, at: dt.datetime) -> None:
@@ -185,6 +186,50 @@ class Company:
             given_up = False
         assert given_up == self.oracle.give_up(number, course, month, at), (duty, at)
 
+    # --- requests
+    def ask(self, number: str, course: str, month: Month, *, days: int | None, at: dt.datetime) -> None:
+        """Ask for so many ``days`` more from the due day, or (None) to be excused."""
+        duty = self.oracle.duty(number, course, month)
+        if duty is None:
+            return
+        until = None if days is None else duty.due.date() + days * DAY
+        kind = DutyRequest.Kind.EXEMPTION if until is None else DutyRequest.Kind.EXTENSION
+        enrolment = self._enrolment(number, course, month)
+        values = {"enrolment": enrolment, "kind": kind, "code": DutyRequest.Code.SICK, "text": "please", "at": at}
+        with pytest.raises(requests.NotOwnDuty):
+            requests.ask(**values, until=until, by=self.hr)
+        try:
+            asked = requests.ask(**values, until=until, by=self._employee(number).user)
+        except (requests.NothingToAsk, requests.AlreadyAsked, exceptions.DueRefused):
+            asked = None
+        known = self.oracle.ask(number, self.oracle.runs[course, month], until=until, at=at)
+        assert (asked is None) == (known is None), (duty, until, at)
+        if asked is not None and known is not None:
+            self.requests.append((asked.pk, known))
+
+    def answer(self, place: int, what: str, *, sooner: int, at: dt.datetime) -> None:
+        """Grant, refuse or take back one of what was asked lately; nobody answers what he asked himself."""
+        if not self.requests:
+            return
+        pk, known = self.requests[-1 - place % len(self.requests)]
+        request = DutyRequest.objects.select_related("enrolment__employee__user").get(pk=pk)
+        own = request.enrolment.employee.user
+        until = known.until - sooner * DAY if known.until else None
+        with pytest.raises(requests.OwnRequest):
+            requests.grant(request=request, by=own, at=at)
+        try:
+            match what:
+                case "grant":
+                    requests.grant(request=request, by=self.hr, at=at, until=until)
+                case "refuse":
+                    requests.refuse(request=request, by=self.hr, at=at, answer="not this month")
+                case "take back":
+                    requests.take_back(request=request, by=own, at=at)
+            done = True
+        except (requests.NotWaiting, exceptions.NotPossibleNow, exceptions.DueRefused):
+            done = False
+        assert done == self.oracle.answer(known, what, sooner=sooner, at=at), (what, known, at)
+
     # --- the calendar
     def prepare_month(self, month: Month, day: dt.date) -> None:
         """Make the duties ahead."""
@@ -210,6 +255,8 @@ class Company:
                 report = opening.catch_up(run=run, by=self.hr, at=at)
                 assert not report.changed or not opening.catch_up(run=run, by=self.hr, at=at).changed
         self.oracle.keep_up(at)
+        requests.lapse_requests(at=at)
+        self.oracle.lapse(at)
 
     def close_month(self, month: Month, day: dt.date) -> None:
         """Sign every unit from the branches up and close; the oracle keeps a copy of what it counts at this moment."""
@@ -230,6 +277,9 @@ class Company:
         for run in CourseRun.objects.filter(state=CourseRun.State.OPEN).select_related("course"):
             found = self._by_code(Tally.objects.filter(run=run).values("unit", *COLUMNS))
             assert found == self.oracle.figures([self.oracle.runs[run.course.code, run.month]]), run
+
+        states = dict(DutyRequest.objects.values_list("pk", "state"))
+        assert states == {pk: request.state for pk, request in self.requests}
 
     def check_closed(self) -> None:
         """Whatever happened since: the figures of a closed month, and those of its moment, are what they were."""
