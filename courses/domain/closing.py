@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Length, Substr
 
+from core.batches import batches
 from core.events import record_event, sealed
 from core.models import Event, Job
 from core.periods import Month
@@ -448,9 +449,8 @@ def take_back_below(*, close: MonthClose, unit: OrgUnit, by: User | None, at: dt
         others = paths.keys() - given.keys()
         gone = [one for path, one in given.items() if not any(upper in others for upper in _upwards(path))]
         if gone:
-            ids = [one.pk for one in gone]
-            for start in range(0, len(ids), 1000):
-                SignOff.objects.filter(pk__in=ids[start : start + 1000]).delete()
+            for some in batches(gone, 1000):
+                SignOff.objects.filter(pk__in=[one.pk for one in some]).delete()
             before = {"month": str(close.month), "unit": place.code, "units": [one.unit.code for one in gone]}
             _tell(close, "signatures below taken back", by=by, at=at, before=before)
     return len(gone)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
+from core.batches import batches
 from core.periods import Month
 from courses.domain.queries import Figures
 from courses.domain.tallies import COLUMNS, counted_as
@@ -228,10 +229,8 @@ def describe(enrolments: Iterable[WithAnnotations[Enrolment, Then]]) -> list[Cha
     found = list(enrolments)
     then = {
         row.pk: row
-        for start in range(0, len(found), _BATCH)
-        for row in EnrolmentChange.objects.filter(
-            pk__in=[one.then for one in found[start : start + _BATCH] if one.then]
-        ).select_related("unit")
+        for some in batches(found, _BATCH)
+        for row in EnrolmentChange.objects.filter(pk__in=[one.then for one in some if one.then]).select_related("unit")
     }
     return [_change(one, then[one.then] if one.then else None) for one in found]
 
@@ -282,13 +281,8 @@ def changes_since(
     its adjustments.
     """
     found = changed_since(month=month, point=Point(at, newest), run=run, people=people)
-    batch: list[WithAnnotations[Enrolment, Then]] = []
-    for enrolment in found.iterator(chunk_size=_BATCH):
-        batch.append(enrolment)
-        if len(batch) == _BATCH:
-            yield from describe(batch)
-            batch = []
-    yield from describe(batch)
+    for some in batches(found.iterator(chunk_size=_BATCH), _BATCH):
+        yield from describe(some)
 
 
 def count_changes(*, month: Month, point: Point, run: CourseRun | None = None) -> Counts:

@@ -21,6 +21,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
+from core.batches import batches
 from core.events import record_event
 from courses.domain import exceptions
 from courses.domain.exceptions import NotPossibleNow
@@ -255,7 +256,7 @@ def _out_of_the_audience(*, run: CourseRun, people: QuerySet[Employee] | None, a
     # Few move in a month, so they are looked up among the many who are selected, not the many among each other.
     selected = planned_people(lines=lines, on=today).order_by()
     rows = list(moved.order_by().values_list("pk", "employee_id", "state", "due_at"))
-    for chunk in _chunks(rows):
+    for chunk in batches(rows, _CHUNK):
         still = set(selected.filter(pk__in=[row[1] for row in chunk]).values_list("pk", flat=True))
         for pk, employee_id, state, due_at in chunk:
             if employee_id not in still:
@@ -355,7 +356,7 @@ def _duplicates(people: QuerySet[Employee] | None) -> Iterator[_Seen]:
         groups = filled.order_by().annotate(shared=value).values("name", "shared")
         groups = groups.annotate(number=Count("pk"), first=Min("pk"), newest=Max("pk")).filter(number__gt=1)
         wanted = {(one["name"], one["shared"]): one["first"] for one in groups}
-        for names in _chunks(sorted({name for name, _shared in wanted})):
+        for names in batches(sorted({name for name, _shared in wanted}), _CHUNK):
             rows = filled.filter(name__in=names).annotate(shared=value).order_by("pk")
             for pk, name, shared in rows.values_list("pk", "name", "shared"):
                 first = wanted.get((name, shared))
@@ -364,7 +365,7 @@ def _duplicates(people: QuerySet[Employee] | None) -> Iterator[_Seen]:
     if not pairs:
         return
     numbers: dict[int, str] = {}
-    for ids in _chunks(sorted({first for first, _pk in pairs})):
+    for ids in batches(sorted({first for first, _pk in pairs}), _CHUNK):
         numbers.update(Employee.objects.filter(pk__in=ids).values_list("pk", "employee_no"))
     mine = None
     if people is not None:
@@ -378,7 +379,7 @@ def _duplicates(people: QuerySet[Employee] | None) -> Iterator[_Seen]:
 def _keep(seen: dict[str, _Seen], *, people: QuerySet[Employee] | None, at: dt.datetime) -> Look:
     """Write down what is seen now, beside what was seen before."""
     known: dict[str, Matter] = {}
-    for keys in _chunks(sorted(seen)):
+    for keys in batches(sorted(seen), _CHUNK):
         known.update((one.key, one) for one in Matter.objects.filter(key__in=keys))
     new = [
         Matter(
@@ -419,14 +420,9 @@ def _keep(seen: dict[str, _Seen], *, people: QuerySet[Employee] | None, at: dt.d
     stale = Matter.objects.filter(_of(people, "employee"), state=_State.OPEN)
     gone_ids = [pk for pk, key in stale.order_by().values_list("pk", "key") if key not in seen]
     gone = 0
-    for ids in _chunks(gone_ids):
+    for ids in batches(gone_ids, _CHUNK):
         gone += Matter.objects.filter(pk__in=ids, state=_State.OPEN).update(state=_State.GONE, settled_at=at)
     return Look(found=len(new), back=back, gone=gone, open=stale.count())
-
-
-def _chunks(values: list) -> Iterator[list]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]
 
 
 # --- settling -------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from certificates.models import DesignVersion
+from core.batches import batches
 from core.events import record_event
 from core.periods import Month
 from courses.domain import tallies
@@ -887,21 +888,11 @@ def _exempt_for_leave(*, run: CourseRun, at: dt.datetime, only_new: bool = False
     if only_new:
         open_duties = open_duties.filter(changed_at=at)
     people = Employee.objects.filter(pk__in=open_duties.values("employee"))
+    away = list(_away_all_the_time(run=run, people=people))  # read to the end first: the rows are about to change
     number = 0
-    for ids in _chunks(_away_all_the_time(run=run, people=people)):
+    for ids in batches(away, _CHUNK):
         number += open_duties.filter(employee__in=ids).update(state=_State.EXEMPT, reason=_Reason.LEAVE, changed_at=at)
     return number
-
-
-def _chunks(ids: Iterable[int]) -> Iterator[list[int]]:
-    chunk: list[int] = []
-    for one in list(ids):  # read to the end first: the rows are about to change
-        chunk.append(one)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 # --- keeping up -----------------------------------------------------------------------------------------------------
@@ -1036,7 +1027,7 @@ def _back_from_leave(*, run: CourseRun, at: dt.datetime) -> tuple[QuerySet[Enrol
 
 def _return_from_leave(*, run: CourseRun, at: dt.datetime) -> int:
     exempt, back = _back_from_leave(run=run, at=at)
-    return sum(exempt.filter(employee__in=ids).update(**_unfinished_again(at)) for ids in _chunks(back))
+    return sum(exempt.filter(employee__in=ids).update(**_unfinished_again(at)) for ids in batches(back, _CHUNK))
 
 
 def _duties_elsewhere(*, run: CourseRun, at: dt.datetime) -> Iterator[tuple[QuerySet[Enrolment], Coalesce]]:

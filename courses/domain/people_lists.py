@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from core.batches import batches
 from core.events import record_event
 from courses.domain.audiences import conditions_of
 from courses.models import Audience, PeopleList
@@ -97,7 +98,7 @@ def add_by_number(*, people_list: PeopleList, text: str, people: QuerySet[Employ
         raise TooManyNumbers
     inside = people.filter(unit__path__startswith=people_list.scope.path)
     found: dict[str, tuple[int, str]] = {}
-    for some in _chunks(sorted({number for _line, _text, number in wanted if number})):
+    for some in batches(sorted({number for _line, _text, number in wanted if number}), _CHUNK):
         for number, pk, state in inside.filter(employee_no__in=some).values_list("employee_no", "pk", "state"):
             found[number] = (pk, state)
     faults, chosen = [], {}
@@ -212,11 +213,6 @@ def _numbers(text: str) -> Iterator[tuple[int, str, str]]:
 
 def _members_among(people_list: PeopleList, ids: Iterable[int]) -> set[int]:
     there: set[int] = set()
-    for some in _chunks(sorted(ids)):
+    for some in batches(sorted(ids), _CHUNK):
         there |= set(people_list.members.filter(pk__in=some).values_list("pk", flat=True))
     return there
-
-
-def _chunks(values: list) -> Iterator[list]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from certificates.domain.issuing import Subject, issue_certificates
+from core.batches import batches
 from courses.domain import tallies
 from courses.domain.progress import NotOpenYet, StepNotInRun, TooLate
 from courses.models import CourseRun, Enrolment, RunStep, StepCompletion
 from people.models import Employee
 
 _State = Enrolment.State
+_BATCH = 500
 STAMPS = (
     "state", "started_at", "last_step", "steps_done", "completed_at", "on_time", "unit_done", "position_done",
     "certificate", "changed_at",
@@ -47,7 +49,7 @@ def take_over_steps(*, done: Iterable[DoneStep], at: dt.datetime) -> list[Enrolm
     with transaction.atomic():
         owed = {
             enrolment.pk: enrolment
-            for ids in _batches(list(by_enrolment))
+            for ids in batches(by_enrolment, _BATCH)
             # On SQLite the transaction itself is the lock.
             for enrolment in Enrolment.objects.select_for_update().filter(pk__in=ids).unfinished()
         }
@@ -71,10 +73,6 @@ def take_over_steps(*, done: Iterable[DoneStep], at: dt.datetime) -> list[Enrolm
         for run in runs.values():
             tallies.recount(run=run)
     return finished
-
-
-def _batches(ids: list[int], size: int = 500) -> Iterable[list[int]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def _check(steps: list[DoneStep], run: CourseRun, known: dict[int, bool]) -> None:
@@ -102,14 +100,14 @@ def _write_completions(by_enrolment: dict[int, list[DoneStep]], owed: dict[int, 
 def _move_on(owed: dict[int, Enrolment], required: dict[int, dict[int, bool]]) -> list[Enrolment]:
     """Bring the duties to where their completions say they are; return those that are finished, in order of time."""
     done_at: dict[int, dict[int, dt.datetime]] = defaultdict(dict)
-    for ids in _batches(list(owed)):
+    for ids in batches(owed, _BATCH):
         for pk, step_id, moment in StepCompletion.objects.filter(enrolment__in=ids).values_list(
             "enrolment_id", "step_id", "at"
         ):
             done_at[pk][step_id] = moment
     people = {
         employee.pk: employee
-        for ids in _batches([enrolment.employee_id for enrolment in owed.values()])
+        for ids in batches((enrolment.employee_id for enrolment in owed.values()), _BATCH)
         for employee in Employee.objects.filter(pk__in=ids)
     }
     finished = []

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from core.batches import batches
 from core.jobs import start_job
 from core.models import Job
 from core.pdf import PdfToolsMissing
@@ -349,11 +350,8 @@ def _change_header() -> list[str]:
 
 
 def _change_cells(shown: _Closed):
-    found = shown.changes("PM-X02")
-    batch: list = []
-
-    def cells(batch):
-        for one in history.describe(batch):
+    for some in batches(shown.changes("PM-X02").iterator(chunk_size=500), 500):
+        for one in history.describe(some):
             row = _change_row(one)
             yield [
                 one.employee.employee_no,
@@ -367,13 +365,6 @@ def _change_cells(shown: _Closed):
                 row["by"],
                 one.why,
             ]
-
-    for enrolment in found.iterator(chunk_size=500):
-        batch.append(enrolment)
-        if len(batch) == 500:
-            yield from cells(batch)
-            batch = []
-    yield from cells(batch)
 
 
 def _signature_cells(shown: _Closed):
