@@ -16,8 +16,10 @@ class Scorecard(models.Model):
     """One subject's card over a span of months under one rule version, computed and kept. Append-only.
 
     ``earned`` is the sum of the rounded lines and the bonus; ``total`` what is left of it under a veto (equal without
-    one). ``coefficient`` belongs to the grade. A card is never recomputed in place: another one with the same subject
-    and months stands beside it, and a review says on which one it rests.
+    one). ``coefficient`` belongs to the grade. ``inputs`` keeps what stands beside the lines, the values behind bonus and
+    vetoes: {"values": {indicator code: value}, "measures": [ids], "left_out": [quizzes that may not carry pay yet]}. A
+    card is never recomputed in place: another one with the same subject and months stands beside it, and a review says
+    on which one it rests.
     """
 
     version = models.ForeignKey(RuleVersion, on_delete=models.PROTECT, related_name="scorecards")
@@ -31,6 +33,8 @@ class Scorecard(models.Model):
     veto = models.CharField(max_length=40, blank=True)  # the code of the veto that caps the total
     grade = models.CharField(max_length=4)
     coefficient = models.DecimalField(max_digits=6, decimal_places=4)
+    # Null so that the column is added without making the table anew (which drops what refuses changes, on SQLite).
+    inputs = models.JSONField(null=True, encoder=DjangoJSONEncoder)
     computed_at = models.DateTimeField()
     computed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
 
@@ -56,8 +60,8 @@ class ScorecardLine(models.Model):
 
     ``weight`` is the published one; ``weight_counted`` what it became after lines that fell out were shared among the
     others. ``points`` = score x weight_counted / 100, half-up to 0.01. ``inputs`` keeps what the score was made of:
-    {"values": {indicator code: value}, "measures": [ids], "attempts": [ids], "raters": {…}} so that the page that
-    explains it needs nothing else.
+    {"values": {indicator code: value}, "measures": [ids], "attempts": [ids], "enrolments": [ids], "rating": exact score
+    as text, "advisory": [{"quiz", "name", "reasons"}]}, so that the page that explains it needs nothing else.
     """
 
     class State(models.TextChoices):
