@@ -74,6 +74,9 @@ class RuleVersion(models.Model):
     effective_from = models.DateField(_("in force from"), null=True)
     proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     proposed_at = models.DateTimeField()
+    # Who changed the draft last, and how often it was changed: the mark by which two writers do not overwrite each other.
+    edited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    revision = models.PositiveIntegerField(default=1)
     published_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     published_at = models.DateTimeField(null=True)
     content_hash = models.CharField(max_length=64, blank=True)
@@ -94,6 +97,11 @@ class RuleVersion(models.Model):
             models.CheckConstraint(
                 condition=Q(published_by=None) | Q(proposed_by=None) | ~Q(published_by=F("proposed_by")),
                 name="rule_published_by_another",
+            ),
+            # Nor does who changed it last.
+            models.CheckConstraint(
+                condition=Q(published_by=None) | Q(edited_by=None) | ~Q(published_by=F("edited_by")),
+                name="rule_not_published_by_editor",
             ),
         ]
 
