@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 from django import forms
-from django.utils import formats
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from core.templatetags import interface
 from courses.models import DutyRequest
 
 DAY = {"type": "date"}
@@ -92,8 +92,8 @@ class AskForm(forms.Form):
             first, last = days
             self.fields["until"].widget.attrs.update(min=first.isoformat(), max=last.isoformat())
             self.fields["until"].help_text = _("From %(first)s to %(last)s. Only for more time.") % {
-                "first": formats.date_format(first, "DATE_FORMAT"),
-                "last": formats.date_format(last, "DATE_FORMAT"),
+                "first": interface.day(first),
+                "last": interface.day(last),
             }
         else:
             del self.fields["until"]

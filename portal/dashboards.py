@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 from wagtail.models import Page
@@ -20,6 +20,7 @@ from certificates.models import Certificate
 from core.models import Notice
 from core.periods import Month
 from core.search import han_query
+from core.templatetags import interface
 from core.templatetags.interface import percent_words
 from courses.domain import closing
 from courses.domain.access import runs_the_company
@@ -363,7 +364,7 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
         events.append(
             {
                 "at": one.starts_on,
-                "title": _("On leave until %(day)s") % {"day": _day(one.ends_on)},
+                "title": _("On leave until %(day)s") % {"day": interface.day(one.ends_on)},
                 "text": one.reason,
             }
         )
@@ -436,10 +437,6 @@ def _moment(at: dt.date | dt.datetime) -> dt.datetime:
     if isinstance(at, dt.datetime):
         return at
     return timezone.make_aware(dt.datetime.combine(at, dt.time.min))
-
-
-def _day(day: dt.date) -> str:
-    return formats.date_format(day, "DATE_FORMAT")
 
 
 def _address(name: str, *args) -> str:

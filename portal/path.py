@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, QuerySet
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 
 from assessments.domain.struggling import Stuck, stuck_enrolments
 from core.periods import Month
+from core.templatetags import interface
 from courses.domain.queries import Figures, figures_of_units
 from courses.models import CourseRun, DutyRequest, Enrolment, Matter, Nudge, RunStep, StepCompletion
 from people.domain.access import Actor, visible_employees
@@ -292,7 +293,9 @@ def _left(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit | 
     if employee.left_on is None or employee.left_on >= known.today:
         return None
     owed = (duty for duty in duties if duty.run.state == CourseRun.State.OPEN and _was_owed(employee, duty))
-    return _Fit(_("left on %(day)s; the duty is still open") % {"day": _day(employee.left_on)}, next(owed, None))
+    return _Fit(
+        _("left on %(day)s; the duty is still open") % {"day": interface.short_day(employee.left_on)}, next(owed, None)
+    )
 
 
 def _no_sign_in(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit | None:
@@ -301,7 +304,7 @@ def _no_sign_in(employee: Employee, duties: list[Enrolment], known: _Known) -> _
     if employee.user is None:
         until = known.invited.get(employee.pk)
         if until:
-            return _Fit(_("invited, the link is good until %(until)s") % {"until": _moment(until)})
+            return _Fit(_("invited, the link is good until %(until)s") % {"until": interface.moment(until)})
         return _Fit(_("has no sign-in yet"))
     return None if employee.user.is_active else _Fit(_("the sign-in is locked"))
 
@@ -313,8 +316,8 @@ def _on_leave(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fi
     back = last + dt.timedelta(days=1)
     due = max(timezone.localdate(duty.due_at) for duty in duties)
     if back > due >= known.today:
-        return _Fit(_("back on %(day)s, after the due day") % {"day": _day(back)})
-    return _Fit(_("back on %(day)s") % {"day": _day(back)})
+        return _Fit(_("back on %(day)s, after the due day") % {"day": interface.short_day(back)})
+    return _Fit(_("back on %(day)s") % {"day": interface.short_day(back)})
 
 
 def _asked(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit | None:
@@ -323,7 +326,7 @@ def _asked(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit |
         if request is None:
             continue
         if request.kind == DutyRequest.Kind.EXTENSION:
-            return _Fit(_("asked for time until %(day)s") % {"day": _day(request.until)}, duty)
+            return _Fit(_("asked for time until %(day)s") % {"day": interface.short_day(request.until)}, duty)
         return _Fit(_("asked to be exempt"), duty, Owner.HR)
     return None
 
@@ -344,20 +347,20 @@ def _moved(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit |
     day = known.moved.get(employee.pk)
     if day is None or not known.today - RECENTLY <= day <= known.today:
         return None
-    return _Fit(_("moved here on %(day)s") % {"day": _day(day)})
+    return _Fit(_("moved here on %(day)s") % {"day": interface.short_day(day)})
 
 
 def _new(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit | None:
     if employee.hired_on is None or employee.hired_on < known.month.first_day:
         return None
-    return _Fit(_("joined on %(day)s") % {"day": _day(employee.hired_on)})
+    return _Fit(_("joined on %(day)s") % {"day": interface.short_day(employee.hired_on)})
 
 
 def _overdue(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit | None:
     duty = next((duty for duty in duties if duty.is_overdue(known.at)), None)
     if duty is None:
         return None
-    words = {"day": _day(timezone.localdate(duty.due_at)), "steps": _steps(duty, known)}
+    words = {"day": interface.short_day(duty.due_at), "steps": _steps(duty, known)}
     return _Fit(_("was due on %(day)s; %(steps)s") % words, duty)
 
 
@@ -373,7 +376,7 @@ def _begun(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit |
 
 
 def _not_begun(employee: Employee, duties: list[Enrolment], known: _Known) -> _Fit:
-    day = _day(timezone.localdate(duties[0].due_at))
+    day = interface.short_day(duties[0].due_at)
     return _Fit(_("nothing done yet; due on %(day)s") % {"day": day}, duties[0])
 
 
@@ -393,14 +396,6 @@ _FITS = {
 
 def _steps(duty: Enrolment, known: _Known) -> str:
     return _("%(done)d of %(total)d steps") % {"done": duty.steps_done, "total": known.steps.get(duty.run_id, 0)}
-
-
-def _day(day: dt.date | None) -> str:
-    return formats.date_format(day, "MONTH_DAY_FORMAT") if day else ""
-
-
-def _moment(at: dt.datetime) -> str:
-    return formats.date_format(timezone.localtime(at), "DATETIME_FORMAT")
 
 
 # --- the one action -----------------------------------------------------------------------------------------------------

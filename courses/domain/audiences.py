@@ -26,12 +26,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Window
 from django.db.models.functions import RowNumber, Substr
-from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.events import record_event
 from core.periods import Month
+from core.templatetags import interface
 from courses.models import Audience, Course, Enrolment, PeopleList
 from people.models import Employee, OrgUnit, Position
 
@@ -604,7 +604,7 @@ def _any_of(names: list[str]) -> str:
 
 
 def _day(text: str) -> str:
-    return formats.date_format(dt.date.fromisoformat(text), "DATE_FORMAT")
+    return interface.day(dt.date.fromisoformat(text))
 
 
 # --- keeping --------------------------------------------------------------------------------------------------------

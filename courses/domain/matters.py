@@ -16,13 +16,14 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Lower
 from django.http import Http404
-from django.utils import formats, timezone, translation
+from django.utils import timezone, translation
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from core.batches import batches
 from core.events import record_event
+from core.templatetags import interface
 from courses.domain import exceptions
 from courses.domain.exceptions import NotPossibleNow
 from courses.domain.opening import planned_people, waiting_for_next_month
@@ -574,14 +575,14 @@ def _both_languages(matter: Matter) -> str:
 def describe(matter: Matter) -> str:
     """This function will say in the active language what was seen. No query (see visible_matters)."""
     data = matter.data
-    day = {name: _day(value) for name, value in data.items() if name in _DAYS}
+    day = {name: interface.day(dt.date.fromisoformat(value)) for name, value in data.items() if name in _DAYS}
     if matter.kind == _Kind.LATE_JOINER:
         words = (
             _("Hired on %(since)s, with fewer than %(number)d days left to the due day (%(due)s).")
             if data["hired"]
             else _("In this post since %(since)s, with fewer than %(number)d days left to the due day (%(due)s).")
         )
-        due = _day(timezone.localdate(matter.run.due_at)) if matter.run else ""
+        due = interface.day(matter.run.due_at) if matter.run else ""
         return words % {**day, "number": data["joiner_days"], "due": due}
     if matter.kind == _Kind.LONG_LEAVE:
         at_work = ngettext(
@@ -619,7 +620,7 @@ _DAYS = {"since", "first", "last", "back_on", "until", "left_on", "due_on", "don
 def answer_label(matter: Matter, answer: str) -> str:
     """This function will word a way to settle a matter, for a button."""
     if answer == _Proposal.EXTEND:
-        day = formats.date_format(dt.date.fromisoformat(matter.data["until"]), "MONTH_DAY_FORMAT")
+        day = interface.short_day(dt.date.fromisoformat(matter.data["until"]))
         return _("Move the due day to %(day)s") % {"day": day}
     if answer == _Proposal.KEEP:
         own = {
@@ -636,8 +637,3 @@ def answer_label(matter: Matter, answer: str) -> str:
 def _post(unit: OrgUnit | None, position) -> str:
     words = [one.label for one in (position, unit) if one is not None]
     return _(", ").join(words) or "–"
-
-
-def _day(value: str | dt.date) -> str:
-    day = dt.date.fromisoformat(value) if isinstance(value, str) else value
-    return formats.date_format(day, "DATE_FORMAT")

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from core.messaging import absolute_url
+from core.templatetags import interface
 from courses.domain.queries import Figures
 from courses.models import Course, Enrolment
 from people.models import Employee, OrgUnit
@@ -47,17 +48,13 @@ class Words:
     text: str
 
 
-def day_words(day: dt.date) -> str:
-    return formats.date_format(day, "MONTH_DAY_FORMAT")
-
-
 def due_words(due_on: dt.date, on: dt.date) -> str:
     """This function will say when something is or was due, as seen from a day."""
     if due_on == on:
         return _("due today")
     if due_on == on + dt.timedelta(days=1):
         return _("due tomorrow")
-    words = {"day": day_words(due_on)}
+    words = {"day": interface.short_day(due_on)}
     return _("due on %(day)s") % words if due_on > on else _("was due on %(day)s") % words
 
 
@@ -73,7 +70,7 @@ def reason_words(duty: Open) -> str:
     if not duty.can_sign_in:
         return _("cannot sign in yet and needs an invitation from HR")
     if duty.away_until is not None:
-        return _("on leave until %(day)s") % {"day": day_words(duty.away_until)}
+        return _("on leave until %(day)s") % {"day": interface.short_day(duty.away_until)}
     return _steps_words(duty)
 
 
@@ -114,7 +111,7 @@ def _own_lines(own: Sequence[Open], on: dt.date) -> list[str]:
         run = duty.enrolment.run
         parts = [f"{_quoted(run.course)}{_colon()}{due_words(duty.due_on, on)}", _steps_words(duty)]
         if duty.due_on < on:
-            parts.append(_("late work counts until %(day)s") % {"day": day_words(timezone.localdate(run.accept_until))})
+            parts.append(_("late work counts until %(day)s") % {"day": interface.short_day(run.accept_until)})
         lines.append(f"· {_clauses(parts)}")
     return lines
 

@@ -21,7 +21,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import TruncDate
 from django.http import Http404
 from django.urls import reverse
-from django.utils import formats, timezone, translation
+from django.utils import timezone, translation
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -30,6 +30,7 @@ from core.events import Link, record_event, record_events
 from core.models import Event
 from core.notices import notify
 from courses.domain import exceptions
+from core.templatetags import interface
 from courses.domain.exceptions import DueRefused, ReasonMissing
 from courses.models import CourseRun, DutyRequest, Enrolment
 from people.domain.access import Actor, require, visible_employees
@@ -367,8 +368,8 @@ def _notice_words(request: DutyRequest, what: str) -> str:
     words = {
         "name": enrolment.employee.label,
         "course": enrolment.run.course.title,
-        "day": _day(request.until) if request.until else "",
-        "due": _day(timezone.localdate(enrolment.due_at)),
+        "day": interface.day(request.until) if request.until else "",
+        "due": interface.day(enrolment.due_at),
     }
     extension = request.kind == _Kind.EXTENSION
     if what == "asked-manager":
@@ -391,10 +392,6 @@ def _notice_words(request: DutyRequest, what: str) -> str:
     if granted:
         return _("You are excused from “%(course)s”.") % words
     return _("You are not excused from “%(course)s”; it stays due on %(due)s. See why.") % words
-
-
-def _day(day: dt.date) -> str:
-    return formats.date_format(day, "DATE_FORMAT")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -477,7 +474,7 @@ def request_reason(request: DutyRequest) -> str:
     """This function will word why something was asked, and until when: "until 10 December; urgent work: the fair"."""
     reason = _with_code(request.code, request.text)
     if request.until:
-        return _("Until %(day)s. %(reason)s") % {"day": _day(request.until), "reason": reason}
+        return _("Until %(day)s. %(reason)s") % {"day": interface.day(request.until), "reason": reason}
     return reason
 
 
@@ -503,8 +500,8 @@ def _decision_title(event: Event) -> str:
     }
     if event.action != "extended":
         return titles[event.action]
-    day = timezone.localdate(dt.datetime.fromisoformat((event.after or {})["due_at"]))
-    return _("Due day moved to %(day)s: “%(course)s”").replace("%(day)s", _day(day))
+    due_at = dt.datetime.fromisoformat((event.after or {})["due_at"])
+    return _("Due day moved to %(day)s: “%(course)s”").replace("%(day)s", interface.day(due_at))
 
 
 def _who(user) -> str:

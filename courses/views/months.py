@@ -8,7 +8,6 @@ from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 from django.views.decorators.http import require_POST, require_safe
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.jobs import start_job
 from core.models import Job
 from core.periods import Month
+from core.templatetags import interface
 from courses.domain import closing, opening
 from courses.domain.access import hr_units, own_plan_lines, runs_the_company
 from courses.domain.queries import Figures, run_figures
@@ -222,7 +222,7 @@ def open_month(request, month: str):
             )
             % {
                 "courses": pgettext("between names", ", ").join(shared),
-                "day": date_format(wanted.first_day, "DATE_FORMAT"),
+                "day": interface.day(wanted.first_day),
             },
         )
         return back
