@@ -4,13 +4,14 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from certificates.domain import badges
 from certificates.domain.issuing import AlreadyRevoked, ReasonMissing, revoke_certificate
 from certificates.domain.printing import NothingToPrint, NotYours, TooManyToPrint, print_certificates, words_of
 from certificates.domain.queries import (
@@ -60,6 +61,7 @@ def detail(request, certificate_id: int):
         "own": actor.employee == certificate.employee,
         "may_revoke": not certificate.revoked_at and "PM-K03" in rows_on(actor, certificate.employee, ["PM-K03"]),
         "form": RevokeForm(),
+        "badges": badges.badges_on(),
     }
     return render(request, "certificates/detail.html", context)
 
@@ -80,6 +82,50 @@ def pdf(request, certificate_id: int):
     response["Content-Disposition"] = f'attachment; filename="{certificate.number}.pdf"'
     response["Cache-Control"] = "no-store"
     return response
+
+
+@binds("PM-K01")
+@require_safe
+def badge(request, certificate_id: int, form: str):
+    """One's own certificate as an Open Badge: the signed token (jwt) or the picture that carries it (svg)."""
+    certificate = _certificate_or_404(request, certificate_id)
+    makers = {"jwt": (badges.signed, badges.MEDIA_TYPE), "svg": (badges.baked, "image/svg+xml")}
+    if form not in makers or actor_of(request).employee != certificate.employee or not badges.badges_on():
+        raise Http404
+    make, media_type = makers[form]
+    try:
+        content = make(certificate)
+    except badges.NoBadge:
+        messages.error(request, _("A revoked certificate gives no badge any more."))
+        return redirect("certificates:detail", certificate.pk)
+    # Always as a file to keep: a picture that people made is never shown by this site as a page (TRUST MC-08).
+    response = HttpResponse(content, content_type=media_type)
+    response["Content-Disposition"] = f'attachment; filename="{certificate.number}.{form}"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@binds("PM-K04")
+@login_not_required
+@require_safe
+def badge_issuer(request):
+    return JsonResponse(badges.issuer())
+
+
+@binds("PM-K04")
+@login_not_required
+@require_safe
+def badge_keys(request):
+    if not badges.badges_on():
+        raise Http404
+    return JsonResponse({"keys": [badges.public_key()]})
+
+
+@binds("PM-K04")
+@login_not_required
+@require_safe
+def badges_revoked(request):
+    return JsonResponse(badges.revoked())
 
 
 @binds("PM-K03")

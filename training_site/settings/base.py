@@ -249,6 +249,9 @@ ROBOT_HOSTS = env.words("ROBOT_HOSTS", "qyapi.weixin.qq.com oapi.dingtalk.com op
 # --- the event chain ----------------------------------------------------------------------------------------------
 # The key that seals the event chain; it is kept outside the database and its backups (TRUST AU-06).
 EVENT_CHAIN_KEY = env.secret("EVENT_CHAIN_KEY") or ""
+# The private RSA key (PEM) that signs Open Badges; without one, and without a place to make one, there are no badges.
+BADGE_KEY = env.secret("BADGE_KEY") or ""
+BADGE_KEY_MADE_AT: Path | None = None
 
 LOGGING = {
     "version": 1,

@@ -20,6 +20,7 @@ def _kept_key(name: str) -> str:
 DEBUG = env.flag("DEBUG", False)
 SECRET_KEY = env.secret("SECRET_KEY") or _kept_key("secret-key")
 EVENT_CHAIN_KEY = EVENT_CHAIN_KEY or _kept_key("event-chain-key")
+BADGE_KEY_MADE_AT = VAR_DIR / "badge-key.pem"
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1 localhost [::1]")
 STYLEGUIDE = True
 WHITENOISE_USE_FINDERS = True

@@ -20,6 +20,7 @@ STORAGES["private"]["OPTIONS"]["location"] = PRIVATE_ROOT
 for _folder in (MEDIA_ROOT, PRIVATE_ROOT):  # they go with the process
     atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 JOBS = "immediate"
+BADGE_KEY_MADE_AT = PRIVATE_ROOT / "badge-key.pem"
 STYLEGUIDE = True
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True

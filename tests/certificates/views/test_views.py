@@ -177,3 +177,28 @@ def test_own_list_has_a_fixed_number_of_queries(client, house, at, count, django
     with django_assert_max_num_queries(9):
         page = client.get("/certificates/")
     assert len(page.context["rows"]) == count
+
+
+def test_pm_k01_a_badge_is_taken_along_by_its_holder_only(client, at):
+    employee = make_employee(user=make_user())
+    certificate = make_certificate(employee, at)
+    address = reverse("certificates:badge", args=[certificate.pk, "jwt"])
+    client.force_login(employee.user)
+    answer = client.get(address)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/vc+jwt")
+    assert answer["Content-Disposition"] == f'attachment; filename="{certificate.number}.jwt"'
+    picture = client.get(reverse("certificates:badge", args=[certificate.pk, "svg"]))
+    assert picture["Content-Disposition"] == f'attachment; filename="{certificate.number}.svg"'
+    assert client.get(reverse("certificates:badge", args=[certificate.pk, "exe"])).status_code == 404
+    boss = make_employee(user=make_user())
+    employee.manager = boss
+    employee.save()
+    client.force_login(boss.user)
+    assert client.get(reverse("certificates:detail", args=[certificate.pk])).status_code == 200
+    assert client.get(address).status_code == 404
+
+
+def test_who_signs_badges_is_public(client):
+    assert client.get(reverse("certificates:badge_issuer")).json()["type"] == ["Profile"]
+    assert [key["kty"] for key in client.get(reverse("certificates:badge_keys")).json()["keys"]] == ["RSA"]
+    assert client.get(reverse("certificates:badges_revoked")).json()["revokedCredential"] == []
