@@ -4,7 +4,10 @@ It looks at one person at a time, day by day, and shares no code with the domain
 second opinion, and the two must agree in every figure of every unit.
 
 The rules it knows (DOMAIN section 2, docs/decisions/0009):
-- who works here on the opening day owes the course; who joins later owes it while seven days are left, both ends counted;
+- who works here on the opening day and is in an audience of the plan owes the course; who joins the company or an
+  audience later owes it while seven days are left, both ends counted; who leaves an audience later keeps the duty;
+- a month is prepared ahead for whom its first day would find; who is not found when it opens is withdrawn, and owes it
+  again when found while joiners are taken;
 - who is away on every day from the start (or the hire day) to the due day is exempt, unless begun or decided by hand;
 - who left by the due day is withdrawn, unless it was done; a decision by hand is never overruled by a rule;
 - the duty counts where the person works until it is due, and from then on where the person worked on the due day;
@@ -31,6 +34,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 DAY = dt.timedelta(days=1)
 COLUMNS = ("assigned", "started", "completed", "on_time", "exempt", "withdrawn", "voluntary", "voluntary_done")
 UNFINISHED = ("assigned", "in_progress")
+FAMILIES = {"Teller": "Counter", "Adviser": "Counter", "Auditor": "Inspection"}  # position: job family
 OWN, DECIDED, ROSTER = "own", "decided", "roster"  # who made a change
 
 
@@ -40,10 +44,11 @@ def end_of(day: dt.date) -> dt.datetime:
 
 @dataclass
 class Person:
-    """What is known of one person: hired, left, posts as (first day, unit), days away."""
+    """What is known of one person: hired, left, posts as (first day, unit), the present position, days away."""
 
     hired: dt.date
     posts: list[tuple[dt.date, str]]
+    position: str | None = None
     left: dt.date | None = None
     leaves: list[tuple[dt.date, dt.date]] = field(default_factory=list)
 
@@ -53,6 +58,16 @@ class Person:
     @property
     def unit(self) -> str:
         return self.posts[-1][1]
+
+    def months_of_service(self, day: dt.date) -> int:
+        """Whole months: one is complete on the same day of a later month, or on its last when it has no such day."""
+        months = -1
+        while True:
+            year, month = divmod(self.hired.year * 12 + self.hired.month - 1 + months + 1, 12)
+            last = Month(year, month + 1).last_day.day
+            if dt.date(year, month + 1, min(self.hired.day, last)) > day:
+                return months
+            months += 1
 
     def unit_on(self, day: dt.date) -> str | None:
         if self.left is not None and day > self.left:
@@ -156,31 +171,80 @@ class Oracle:
         self.runs: dict[tuple[str, Month], Run] = {}
         self.ahead: dict[Month, set[str]] = {}  # who had the duty before the month began
         self.requests: list[Request] = []
+        self.audiences: list[tuple[str, dict]] = []  # of the plan: the unit, and the rule for the people in it
+        self.on_list: dict[str, set[str]] = {}  # {the unit that an audience and its list are of: who is on it}
 
     def duty(self, number: str, course: str, month: Month) -> Duty | None:
         run = self.runs.get((course, month))
         return run.duties.get(number) if run else None
 
+    # --- audiences
+    def found(self, number: str, day: dt.date) -> bool:
+        """Is the person in an audience of the plan on a day, as far as is known now?"""
+        person = self.people[number]
+        return person.here_on(day) and any(
+            scope in self.upwards(person.unit) and self._meets(rule, scope, number, day)
+            for scope, rule in self.audiences
+        )
+
+    def _meets(self, rule: dict, scope: str, number: str, day: dt.date) -> bool:
+        return all(self._holds(key, value, scope, number, day) for key, value in rule.items())
+
+    def _holds(self, key: str, value: Any, scope: str, number: str, day: dt.date) -> bool:
+        person = self.people[number]
+        match key:
+            case "all":
+                return all(self._meets(part, scope, number, day) for part in value)
+            case "any":
+                return any(self._meets(part, scope, number, day) for part in value)
+            case "not":
+                return not self._meets(value, scope, number, day)
+            case "units":
+                return any(unit in value for unit in self.upwards(person.unit))
+            case "positions":
+                return person.position in value
+            case "job_families":
+                return person.position is not None and FAMILIES[person.position] in value
+            case "hired_from":
+                return person.hired >= dt.date.fromisoformat(value)
+            case "hired_until":
+                return person.hired <= dt.date.fromisoformat(value)
+            case "tenure_from":
+                return person.months_of_service(day) >= value
+            case "tenure_until":
+                return person.months_of_service(day) < value
+            case "list":
+                return number in self.on_list[scope]
+            case "completed":
+                return any(self._completed(run, number, value) for run in self.runs.values())
+        raise ValueError(key)
+
+    def _completed(self, run: Run, number: str, wanted: dict) -> bool:
+        duty = run.duties.get(number)
+        if run.course != wanted["course"] or duty is None or duty.state != "completed":
+            return False
+        early, late = str(run.month) < wanted.get("since", ""), str(run.month) > wanted.get("until", "9")
+        return not early and not late and (duty.on_time or not wanted.get("on_time"))
+
     # --- the plan
     def prepare_month(self, month: Month) -> None:
-        """Whom the first day of the month would find here, as far as is known now."""
-        self.ahead[month] = {number for number, person in self.people.items() if person.here_on(month.first_day)}
+        """Whom the first day of the month would find, as far as is known now."""
+        self.ahead[month] = {number for number in self.people if self.found(number, month.first_day)}
 
     def open_month(self, month: Month, at: dt.datetime) -> None:
-        """Who was prepared ahead and is gone by now shows as withdrawn: the record of a duty is never deleted."""
+        """Who was prepared ahead and is not found now shows as withdrawn: the record of a duty is never deleted."""
         run = self.runs[self.planned, month] = Run(self.planned, month)
         for number, person in self.people.items():
             self._enrol(run, number, at)
             if number in self.ahead.get(month, ()) and number not in run.duties:
-                gone = Duty(unit=person.unit, due=end_of(run.due), state="withdrawn", why="left")
-                run.duties[number] = gone
+                left = person.left is not None and person.left < run.first
+                why = "left" if left else "moved"
+                run.duties[number] = Duty(unit=person.unit, due=end_of(run.due), state="withdrawn", why=why)
 
     def _enrol(self, run: Run, number: str, at: dt.datetime) -> None:
         """Give the duty to whom the plan finds; who took the course by choice owes it from now on, as far as it is."""
         person, duty = self.people[number], run.duties.get(number)
-        joined_in_month = person.hired > run.first
-        too_late = joined_in_month and (run.due - person.hired).days + 1 < 7
-        if not person.here_on(max(at.date(), run.first)) or too_late:
+        if not self._finds(run, number, at):
             return
         if duty is None:
             duty = run.duties[number] = Duty(unit=person.unit, due=end_of(run.due))
@@ -190,6 +254,12 @@ class Oracle:
         else:
             return
         self._excuse(run, person, duty, at)
+
+    def _finds(self, run: Run, number: str, at: dt.datetime) -> bool:
+        """Does the plan find the person today, and was the person hired early enough for this month?"""
+        hired = self.people[number].hired
+        too_late = hired > run.first and (run.due - hired).days + 1 < 7
+        return self.found(number, max(at.date(), run.first)) and not too_late
 
     def _excuse(self, run: Run, person: Person, duty: Duty, at: dt.datetime) -> None:
         ruled = duty.state == "assigned" and not duty.voluntary and not duty.by_hand
@@ -205,17 +275,24 @@ class Oracle:
                 run.closed = True
                 continue
             for number, duty in run.duties.items():
-                self._settle(run, self.people[number], duty, at)
-            if run.planned and (run.due - max(today, run.first)).days + 1 >= 7:
+                self._settle(run, number, duty, at)
+            if run.planned and self._takes_joiners(run, at):
                 for number in self.people:
                     self._enrol(run, number, at)
 
-    def _settle(self, run: Run, person: Person, duty: Duty, at: dt.datetime) -> None:
+    def _takes_joiners(self, run: Run, at: dt.datetime) -> bool:
+        return (run.due - max(at.date(), run.first)).days + 1 >= 7
+
+    def _settle(self, run: Run, number: str, duty: Duty, at: dt.datetime) -> None:
+        person = self.people[number]
         gone = person.left is not None and person.left <= min(run.due, at.date())
         away = person.away_from(run.first, run.due)
         if gone and duty.state not in ("completed", "withdrawn") and not (duty.by_hand and duty.state == "exempt"):
             # the rule's withdrawal, whoever decided before
             duty.change(at, ROSTER, state="withdrawn", why="left", by_hand=False)
+        moved_out = duty.state == "withdrawn" and duty.why == "moved" and not duty.by_hand
+        if moved_out and self._takes_joiners(run, at) and self._finds(run, number, at):
+            duty.change(at, ROSTER, state="assigned", why="plan")
         self._excuse(run, person, duty, at)
         if duty.state == "exempt" and duty.why == "leave" and not duty.by_hand and not away and at <= duty.due:
             duty.change(at, ROSTER, state="assigned", why="plan")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from core.periods import Month
-from tests.journeys.oracle import DAY
+from tests.journeys.oracle import DAY, FAMILIES
 from tests.journeys.year import EXTRA, MAIN, Company, moment
 
 HISTORIES = int(os.environ.get("HISTORIES", "60"))
@@ -24,12 +24,53 @@ CLOSED_AFTER = 5 * DAY  # a month is closed so long after its due day
 
 DECISIONS = ("exempt", "withdraw", "reinstate", "extend", "past")
 ANSWERS = ("grant", "grant", "refuse", "take back")
+POSITIONS = (None, *FAMILIES)
+HIRED = tuple(dt.date.fromisoformat(day) for day in ("2025-06-01", "2025-08-31", "2025-12-15", "2026-01-01"))
+
+
+def any_of(values, most=2):
+    return st.lists(st.sampled_from(values), min_size=1, max_size=most, unique=True)
+
+
+def fields(**fields):
+    """One of these conditions alone."""
+    return st.one_of(st.fixed_dictionaries({key: values}) for key, values in fields.items())
+
+
+MONTH = st.sampled_from(tuple(str(FIRST.plus(number)) for number in range(3)))
+DATE = st.sampled_from(tuple((day + DAY * number).isoformat() for day in HIRED for number in (0, 1)) + ("2026-02-01",))
+OF_PEOPLE = fields(
+    positions=any_of(tuple(FAMILIES)),
+    job_families=any_of(tuple(set(FAMILIES.values())), most=1),
+    hired_from=DATE,
+    hired_until=DATE,
+    tenure_from=st.integers(1, 8),
+    tenure_until=st.integers(1, 8),
+    list=st.just(True),
+    completed=st.fixed_dictionaries(
+        {"course": st.sampled_from((MAIN, EXTRA))}, optional={"since": MONTH, "on_time": st.booleans()}
+    )
+    | st.fixed_dictionaries({"course": st.sampled_from((MAIN, EXTRA)), "until": MONTH}),
+)
+OF_UNITS = fields(units=any_of(("G", "P0", "P1", "B000", "B001", "B100", "B101")))
+
+
+def grouped(parts):
+    some = st.lists(parts, min_size=1, max_size=3)
+    both = st.tuples(OF_PEOPLE, fields(all=some, any=some)).map(lambda two: two[0] | two[1])
+    return fields(**{"all": some, "any": some, "not": parts}) | both
+
+
+RULES = (
+    st.just({}) | st.recursive(OF_PEOPLE | OF_UNITS, grouped, max_leaves=4),  # of the whole company
+    st.recursive(OF_PEOPLE, grouped, max_leaves=3),  # of one province
+)
 PERSON, BRANCH = st.integers(0, 9), st.integers(0, 5)
 COURSE, MONTHS_AGO = st.sampled_from((MAIN, MAIN, EXTRA)), st.integers(0, 2)
 ACTIONS = st.one_of(
-    st.tuples(st.just("hire"), BRANCH, st.integers(0, 12)),  # entered so many days later
+    st.tuples(st.just("hire"), BRANCH, st.integers(0, 12), st.sampled_from(POSITIONS)),  # entered so many days later
     st.tuples(st.just("quit"), PERSON, st.integers(-8, 8)),
-    st.tuples(st.just("move"), PERSON, BRANCH, st.integers(0, 12)),
+    st.tuples(st.just("move"), PERSON, BRANCH, st.integers(0, 12), st.sampled_from(POSITIONS)),
     st.tuples(st.just("away"), PERSON, st.integers(-40, 5), st.integers(0, 75)),
     st.tuples(st.just("back"), PERSON),
     st.tuples(st.just("study"), PERSON, COURSE, MONTHS_AGO, st.booleans()),
@@ -38,6 +79,9 @@ ACTIONS = st.one_of(
     st.tuples(st.just("branch"), BRANCH, st.integers(0, 1)),
     st.tuples(st.just("take"), PERSON, st.sampled_from((MAIN, EXTRA))),
     st.tuples(st.just("give up"), PERSON, st.sampled_from((MAIN, EXTRA)), MONTHS_AGO),
+    st.tuples(st.just("rule"), st.just(0), RULES[0]),
+    st.tuples(st.just("rule"), st.just(1), RULES[1]),
+    st.tuples(st.just("list"), PERSON, st.booleans()),
     st.tuples(st.just("ask"), PERSON, COURSE, st.integers(0, 1), st.none() | st.integers(0, 32)),
     st.tuples(st.just("answer"), st.integers(0, 2), st.sampled_from(ANSWERS), st.integers(0, 3)),
 )
@@ -81,7 +125,7 @@ def act(company: Company, action: tuple, day: dt.date, at: dt.datetime, months: 
     this = Month.of(day)
     match kind:
         case "hire":
-            branch, late = rest
+            branch, late, position = rest
             company.hire(
                 f"N{len(numbers):04d}", unit=company.branches[branch % len(company.branches)], on=day - late * DAY
             )
@@ -92,7 +136,7 @@ def act(company: Company, action: tuple, day: dt.date, at: dt.datetime, months: 
             company.quit(number, on=day + rest[1] * DAY, at=at)
         case "move":
             unit = company.branches[rest[1] % len(company.branches)]
-            company.move(number, unit=unit, on=day - rest[2] * DAY, at=at)
+            company.move(number, unit=unit, position=rest[3], on=day - rest[2] * DAY, at=at)
         case "away":
             first = day + rest[1] * DAY
             company.go_away(number, first=first, last=first + rest[2] * DAY, at=at)
@@ -106,6 +150,10 @@ def act(company: Company, action: tuple, day: dt.date, at: dt.datetime, months: 
             company.take(number, rest[1], at)
         case "give up":
             company.give_up(number, rest[1], this.plus(-rest[2]), at)
+        case "rule":
+            company.change_rule(rest[0], rest[1], at=at)
+        case "list":
+            company.change_lists(number, on_it=rest[1], at=at)
         case "ask":
             company.ask(number, rest[1], this.plus(-rest[2]), days=rest[3], at=at)
         case "answer":
@@ -116,12 +164,13 @@ class TestHistories(TestCase):
     @settings(
         max_examples=HISTORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=HISTORIES == 60
     )
-    @given(history=HISTORY, number=st.sampled_from((2, 2, 3)))
-    def test_any_history_of_some_months_counts_as_the_oracle_does(self, history, number):
+    @given(history=HISTORY, number=st.sampled_from((2, 2, 3)), first=RULES[0], second=st.none() | RULES[1])
+    def test_any_history_of_some_months_counts_as_the_oracle_does(self, history, number, first, second):
         months = [FIRST.plus(place) for place in range(number)]
-        company = Company(branches=2, months=months, steps=2)
-        for number in range(4):
-            company.hire(f"N{number:04d}", unit=company.branches[number % 4], on=dt.date(2025, 6, 1))
+        company = Company(branches=2, months=months, steps=2, rules=[first] if second is None else [first, second])
+        for place in range(6):
+            position, hired = POSITIONS[place % 4], HIRED[place % 3]
+            company.hire(f"N{place:04d}", unit=company.branches[place % 4], on=hired, position=position)
         live(company, history, months)
 
 
@@ -136,12 +185,18 @@ def test_t_00_a_year_of_four_hundred_people_counts_as_the_oracle_does():
     history = []
     for place, month in enumerate(months):
         first = (month.first_day - FIRST.first_day).days
-        history += [(first + rng.randrange(28), ("hire", rng.randrange(20), rng.randrange(10))) for _one in range(4)]
+        history += [
+            (first + rng.randrange(28), ("hire", rng.randrange(20), rng.randrange(10), rng.choice(POSITIONS)))
+            for _one in range(4)
+        ]
         history += [
             (first + rng.randrange(28), ("quit", rng.randrange(400), rng.randrange(-5, 5))) for _one in range(3)
         ]
         history += [
-            (first + rng.randrange(28), ("move", rng.randrange(400), rng.randrange(20), rng.randrange(8)))
+            (
+                first + rng.randrange(28),
+                ("move", rng.randrange(400), rng.randrange(20), rng.randrange(8), rng.choice(POSITIONS)),
+            )
             for _one in range(4)
         ]
         history += [

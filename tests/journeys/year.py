@@ -13,16 +13,16 @@ from django.db import connection
 from django.db.models import Sum
 
 from core.periods import Month
-from courses.domain import choice, closing, exceptions, opening, progress, requests, tallies
+from courses.domain import audiences, choice, closing, exceptions, opening, people_lists, progress, requests, tallies
 from courses.domain.history import figures_as_of
-from courses.models import ClosedFigure, CourseRun, DutyRequest, Enrolment, MonthClose, PlanLine, Tally
+from courses.models import Audience, ClosedFigure, CourseRun, DutyRequest, Enrolment, MonthClose, PeopleList, Tally
 from people.domain.leave import add_leave, remove_leave
 from people.domain.moves import mark_left, move_employee
 from people.domain.units import move_unit
-from people.models import Employee, Leave, OrgUnit
+from people.models import Employee, Leave, OrgUnit, Position
 from tests.factories.courses import PUBLISHED, make_audience, make_course, make_programme
-from tests.factories.people import make_employee, make_unit, make_user
-from tests.journeys.oracle import COLUMNS, DAY, ZONE, Oracle, Person, Request
+from tests.factories.people import make_employee, make_position, make_unit, make_user
+from tests.journeys.oracle import COLUMNS, DAY, FAMILIES, ZONE, Oracle, Person, Request
 
 MAIN, EXTRA = "MAIN", "EXTRA"  # the course of the plan, and one that is taken by choice alone
 
@@ -32,9 +32,12 @@ def moment(day: dt.date, hour: int, minute: int = 0) -> dt.datetime:
 
 
 class Company:
-    """Does everything twice: by the domain functions and in the oracle. Refused is refused in both."""
+    """Does everything twice: by the domain functions and in the oracle. Refused is refused in both.
 
-    def __init__(self, *, branches: int, months: list[Month], steps: int):
+    ``rules`` are those of the plan's audiences: the first of the whole company, a second one of the province P1.
+    """
+
+    def __init__(self, *, branches: int, months: list[Month], steps: int, rules: Iterable[dict] = ({},)):
         self.units: dict[str, int] = {}
         parents: dict[str, str | None] = {}
         group = make_unit(code="G")
@@ -50,9 +53,20 @@ class Company:
         self.hr = make_user(username="hr")
         self.courses = {code: make_course(code=code, steps=steps) for code in (MAIN, EXTRA)}
         self.steps = {code: list(course.steps.all()) for code, course in self.courses.items()}
-        programme = make_programme(make_audience(group))
-        for month in months:
-            PlanLine.objects.create(programme=programme, course=self.courses[MAIN], month=month, published_at=PUBLISHED)
+        for title, family in FAMILIES.items():
+            make_position(title, job_family=family)
+        self.lists: dict[str, PeopleList] = {}  # one for each audience, by the code of its unit
+        self.audiences: list[Audience] = []
+        for scope, rule in zip(("G", "P1"), rules, strict=False):
+            unit = self._unit(scope)
+            audience = make_audience(unit)
+            self.lists[scope] = people_lists.make_list(name="Chosen", scope=unit, by=self.hr, at=PUBLISHED)
+            self.oracle.on_list[scope] = set()
+            self.audiences.append(audience)
+            self.oracle.audiences.append((scope, {}))
+            self.change_rule(len(self.audiences) - 1, rule, at=PUBLISHED)
+            plan = [(self.courses[MAIN], month) for month in months]
+            make_programme(audience, plan=plan)
         self.requests: list[tuple[int, Request]] = []  # the id of each, and what the oracle knows of it
         self.frozen: dict[Month, tuple[dt.datetime, dict[str, dict[str, int]]]] = {}
 
@@ -71,10 +85,60 @@ class Company:
             run__course=self.courses[course], run__month=month, employee__employee_no=number
         )
 
+    def _position(self, title: str | None) -> Position | None:
+        return Position.objects.get(title=title) if title else None
+
+    # --- audiences
+    def change_rule(self, place: int, rule: dict, *, at: dt.datetime) -> None:
+        """Give an audience another rule; {"list": true} in it is the list of its unit."""
+        place %= len(self.audiences)
+        audience = self.audiences[place]
+        self.audiences[place] = audiences.save_audience(
+            audience=audience,
+            name=audience.name,
+            name_en=audience.name_en,
+            scope=audience.scope,
+            rule=self._with_list(rule, audience.scope.code),
+            by=self.hr,
+            at=at,
+        )
+        self.oracle.audiences[place] = (audience.scope.code, rule)
+
+    def _with_list(self, rule: dict, scope: str) -> dict:
+        named = dict(rule)
+        for key, value in rule.items():
+            if key == "list":
+                named[key] = self.lists[scope].pk
+            elif key == "not":
+                named[key] = self._with_list(value, scope)
+            elif key in ("all", "any"):
+                named[key] = [self._with_list(part, scope) for part in value]
+        return named
+
+    def change_lists(self, number: str, *, on_it: bool, at: dt.datetime) -> None:
+        """Put a person on the lists of the units above, which is refused for who has left, or take the person off all."""
+        person, everybody = self.oracle.people[number], Employee.objects.all()
+        for scope, people_list in self.lists.items():
+            values = {"people_list": people_list, "by": self.hr, "at": at}
+            if on_it:
+                people_lists.add_by_number(text=number, people=everybody, **values)
+                if person.left is None and scope in self.oracle.upwards(person.unit):
+                    self.oracle.on_list[scope].add(number)
+            else:
+                people_lists.remove_from_list(employees=everybody.filter(employee_no=number), **values)
+                self.oracle.on_list[scope].discard(number)
+
     # --- people
-    def hire(self, number: str, *, unit: str, on: dt.date) -> None:
-        make_employee(self._unit(unit), employee_no=number, hired_on=on, with_user=True, password=None)
-        self.oracle.people[number] = Person(hired=on, posts=[(on, unit)])
+    def hire(self, number: str, *, unit: str, on: dt.date, position: str | None = None) -> None:
+        make_employee(
+            self._unit(unit),
+            position=self._position(position),
+            employee_no=number,
+            hired_on=on,
+            with_user=True,
+            password=None,
+        )
+        self.oracle.people[number] = Person(hired=on, posts=[(on, unit)], position=position)
 
     def quit(self, number: str, *, on: dt.date, at: dt.datetime) -> None:
         person = self.oracle.people[number]
@@ -83,20 +147,22 @@ class Company:
         mark_left(employee=self._employee(number), on=on, by=self.hr, at=at)
         person.left = on
 
-    def move(self, number: str, *, unit: str, on: dt.date, at: dt.datetime) -> None:
+    def move(self, number: str, *, unit: str, position: str | None, on: dt.date, at: dt.datetime) -> None:
         person = self.oracle.people[number]
-        if person.left is not None or on <= person.posts[-1][0] or unit == person.unit or on > at.date():
+        same = (unit, position) == (person.unit, person.position)
+        if person.left is not None or on <= person.posts[-1][0] or same or on > at.date():
             return
         move_employee(
             employee=self._employee(number),
             unit=self._unit(unit),
-            position=None,
+            position=self._position(position),
             manager=None,
             on=on,
             by=self.hr,
             at=at,
         )
         person.posts.append((on, unit))
+        person.position = position
 
     def go_away(self, number: str, *, first: dt.date, last: dt.date, at: dt.datetime) -> None:
         person = self.oracle.people[number]
