@@ -66,7 +66,7 @@ T01 = {
     "raters": {"manager": "100"},
 }
 
-_INDICATORS = {
+INDICATORS = {
     "training": ("培训完成率", "Training completion", "percent", "higher", "training"),
     "exam": ("考试成绩", "Exam", "points", "higher", "exam"),
     "satisfaction": ("客户满意度", "Customer satisfaction", "points", "higher", "file"),
@@ -83,5 +83,5 @@ def make_indicators() -> dict[str, Indicator]:
         code: Indicator.objects.get_or_create(
             code=code, defaults={"name": zh, "name_en": en, "unit": unit, "better": better, "source": source}
         )[0]
-        for code, (zh, en, unit, better, source) in _INDICATORS.items()
+        for code, (zh, en, unit, better, source) in INDICATORS.items()
     }
