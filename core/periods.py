@@ -1,4 +1,4 @@
-"""Calendar months: the period in which the platform counts."""
+"""Calendar months, the period in which the platform counts, and where a day begins and ends."""
 
 from __future__ import annotations
 
@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from django.db.models.expressions import Combinable
+
+
+def start_of(day: dt.date) -> dt.datetime:
+    """This function will return the first moment of a day in local time."""
+    return timezone.make_aware(dt.datetime.combine(day, dt.time.min))
+
+
+def end_of(day: dt.date) -> dt.datetime:
+    """This function will return the last second of a day in local time."""
+    return timezone.make_aware(dt.datetime.combine(day, dt.time(23, 59, 59)))
 
 
 @dataclass(frozen=True, order=True)

@@ -18,10 +18,9 @@ from assessments.models import Attempt
 from certificates.domain.queries import certificates_of, state_of
 from certificates.models import Certificate
 from core.models import Notice
-from core.periods import Month
+from core.periods import Month, start_of
 from core.search import han_query
 from core.templatetags import interface
-from core.templatetags.interface import percent_words
 from courses.domain import closing
 from courses.domain.access import runs_the_company
 from courses.domain.comparison import LiveFigures, live_figures
@@ -382,7 +381,7 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
         if duty.tested_out:
             words.append(_("tested out"))
         if attempt:
-            words.append(_("quiz %(percent)s") % {"percent": percent_words(attempt.percent)})
+            words.append(_("quiz %(percent)s") % {"percent": interface.percent_words(attempt.percent)})
             told.add(attempt.pk)
         if enrolment.certificate and record.certificates is not None:
             words.append(_("certificate no. %(number)s") % {"number": enrolment.certificate.number})
@@ -401,7 +400,7 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
     for attempt in record.attempts or []:
         if attempt.pk in told:
             continue
-        words = {"percent": percent_words(attempt.percent), "course": attempt.enrolment.run.course.title}
+        words = {"percent": interface.percent_words(attempt.percent), "course": attempt.enrolment.run.course.title}
         title = (
             _("Quiz passed with %(percent)s: “%(course)s”")
             if attempt.passed
@@ -436,7 +435,7 @@ def _moment(at: dt.date | dt.datetime) -> dt.datetime:
     """A date counts as its first second, so that what happened on the day comes above it."""
     if isinstance(at, dt.datetime):
         return at
-    return timezone.make_aware(dt.datetime.combine(at, dt.time.min))
+    return start_of(at)
 
 
 def _address(name: str, *args) -> str:

@@ -19,8 +19,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.events import record_event
+from core.periods import end_of
 from courses.domain import tallies
-from courses.domain.opening import end_of
 from courses.models import CourseRun, DutyRequest, Enrolment, EnrolmentChange, RunStep, StepCompletion
 from people.models import Employee
 

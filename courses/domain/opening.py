@@ -35,7 +35,7 @@ from django.utils import timezone
 from certificates.models import DesignVersion
 from core.batches import batches
 from core.events import record_event
-from core.periods import Month
+from core.periods import Month, end_of, start_of
 from courses.domain import tallies
 from courses.domain.audiences import select_people
 from courses.models import Course, CourseRun, Enrolment, MonthClose, PlanLine, RunStep, Step
@@ -197,15 +197,10 @@ def default_times(month: Month) -> dict[str, dt.datetime]:
     Opens on the first at 00:00, due on the last day at 23:59:59, accepts late work until the next month ends.
     """
     return {
-        "opens_at": timezone.make_aware(dt.datetime.combine(month.first_day, dt.time.min)),
+        "opens_at": start_of(month.first_day),
         "due_at": end_of(month.last_day),
         "accept_until": end_of(month.next.last_day),
     }
-
-
-def end_of(day: dt.date) -> dt.datetime:
-    """This function will return the last second of a day in local time."""
-    return timezone.make_aware(dt.datetime.combine(day, dt.time(23, 59, 59)))
 
 
 def plan_run(*, course: Course, month: Month, by, at: dt.datetime) -> CourseRun:

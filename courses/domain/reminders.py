@@ -43,7 +43,7 @@ from core import messaging
 from core.events import record_event
 from core.messaging import Quiet, message_kind, queue
 from core.models import Message, Robot
-from core.periods import Month
+from core.periods import Month, start_of
 from courses.domain.queries import Figures
 from courses.domain.reminder_words import Open, Words, chat_words, digest_words, nudge_words
 from courses.models import (
@@ -280,12 +280,6 @@ class Due:
         return F(f"{self.receiver}_id")
 
 
-def _day(day: dt.date) -> tuple[dt.datetime, dt.datetime]:
-    """A day in local time: from its first moment to that of the next."""
-    first = timezone.make_aware(dt.datetime.combine(day, dt.time.min))
-    return first, timezone.make_aware(dt.datetime.combine(day + dt.timedelta(days=1), dt.time.min))
-
-
 def _at_work(path: str, on: dt.date) -> Q:
     """The person at the end of the path works here on the day and is not away."""
     away = Leave.objects.filter(employee=OuterRef(f"{path}_id"), starts_on__lte=on, ends_on__gte=on)
@@ -314,8 +308,8 @@ def due_steps(*, on: dt.date, at: dt.datetime) -> Iterator[Due]:
         open_duties = Enrolment.objects.filter(run__in=[run.pk for run in runs], voluntary=False).unfinished()
         moments = open_duties.order_by().values_list("due_at", flat=True).distinct()
         for due_on in sorted({timezone.localdate(moment) for moment in moments}):
-            first, after = _day(due_on)
-            duties = open_duties.filter(due_at__gte=first, due_at__lt=after)
+            after = start_of(due_on + dt.timedelta(days=1))
+            duties = open_duties.filter(due_at__gte=start_of(due_on), due_at__lt=after)
             for to, receivers in _RECEIVERS.items():
                 step = newest_step(steps, to, (on - due_on).days)
                 if step is None:

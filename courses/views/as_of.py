@@ -15,10 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from core.periods import Month
+from core.periods import Month, end_of
 from courses.domain import history
 from courses.domain.access import sees_units
-from courses.domain.opening import end_of
 from courses.domain.queries import Figures
 from courses.views.completion import SMALLEST_GROUP, _counts_only, _top_units
 from courses.views.months import month_or_404

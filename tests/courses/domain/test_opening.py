@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from core.events import verify_chain
 from core.models import Event
-from core.periods import Month
+from core.periods import Month, end_of
 from courses.domain import exceptions, opening, tallies
 from courses.domain.opening import catch_up, default_times, open_month, open_run, plan_run
 from courses.domain.queries import unit_figures
@@ -279,7 +279,7 @@ def test_an_extended_duty_of_a_leaver_is_withdrawn_by_the_rule_and_returns_with_
     Employee.objects.filter(name="first").update(state="active", left_on=None)
     assert catch_up(run=open_course, by=None, at=local(2026, 11, 16)).returned == 1
     back = Enrolment.objects.get()
-    assert (back.state, back.due_at) == ("assigned", opening.end_of(until))
+    assert (back.state, back.due_at) == ("assigned", end_of(until))
 
 
 def test_catch_up_keeps_what_a_leaver_has_done(branch, by):
