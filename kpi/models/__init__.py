@@ -1,5 +1,5 @@
 from kpi.models.development import CourseForIndicator, DevelopmentItem
-from kpi.models.measures import Indicator, Measure
+from kpi.models.measures import Indicator, Measure, MeasureImport
 from kpi.models.pay_runs import PayBase, PayLine, PayPool, PayReturn, PayRun, PayView
 from kpi.models.recognition import (
     Award,
@@ -29,6 +29,7 @@ __all__ = [
     "DevelopmentItem",
     "Indicator",
     "Measure",
+    "MeasureImport",
     "Nomination",
     "Objection",
     "PayBase",

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from core.models.jobs import Job, private_storage
 from core.periods import MonthField
 from people.models import Employee, OrgUnit
 
@@ -61,14 +62,16 @@ class Measure(models.Model):
     ``value`` is in the indicator's unit (98.25 is 98.25 %), to four places; ``numerator`` and ``denominator`` say what it
     is a share of where it is one; ``n`` of how many observations it is made and ``spread`` their standard deviation where
     known. ``evidence`` names what it rests on: {"enrolments": [ids], "attempts": [ids]} for what the platform measured,
-    {"file": name, "row": 12} for what came in by file. The one in force is the one that nothing supersedes.
+    {"file": name, "sheet": "", "row": 12, "import": id} for what came in by file, {"by_hand": true, …} for what a person
+    corrected. The one in force is the one that nothing supersedes. Without a value it takes the one before back: nothing
+    is measured any more (a correction can show that there was nothing to measure). Write through kpi.domain.measures.
     """
 
     indicator = models.ForeignKey(Indicator, on_delete=models.PROTECT, related_name="measures", db_index=False)
     employee = models.ForeignKey(Employee, null=True, on_delete=models.PROTECT, related_name="measures", db_index=False)
     org_unit = models.ForeignKey(OrgUnit, null=True, on_delete=models.PROTECT, related_name="measures", db_index=False)
     month = MonthField()
-    value = models.DecimalField(max_digits=14, decimal_places=4)
+    value = models.DecimalField(max_digits=14, decimal_places=4, null=True)
     numerator = models.DecimalField(max_digits=14, decimal_places=4, null=True)
     denominator = models.DecimalField(max_digits=14, decimal_places=4, null=True)
     n = models.PositiveIntegerField(null=True)
@@ -100,6 +103,10 @@ class Measure(models.Model):
             ),
             models.CheckConstraint(condition=Q(supersedes=None) | ~Q(reason=""), name="measure_corrected_with_reason"),
             models.CheckConstraint(condition=Q(denominator=None) | Q(denominator__gt=0), name="measure_share_of_some"),
+            # Only what was measured once can be taken back.
+            models.CheckConstraint(
+                condition=Q(value__isnull=False) | Q(supersedes__isnull=False), name="measure_taken_back_was_there"
+            ),
         ]
         indexes = [
             models.Index(fields=["employee", "month", "indicator"], name="measure_of_employee"),
@@ -109,3 +116,45 @@ class Measure(models.Model):
 
     def __str__(self):
         return f"{self.indicator_id} {self.month} {self.employee_id or self.org_unit_id}: {self.value}"
+
+
+class MeasureImport(models.Model):
+    """One file of measures: kept from its upload through check and application to its undoing, applied at most once.
+
+    ``month`` is that of rows that name none. ``counts`` are new, corrected, unchanged and refused; ``report`` keeps what
+    the check has to say: ``faults`` and ``samples`` (the first ones), ``ignored`` headings, and the ``problem`` of a file
+    that cannot be read. ``reason`` is why values that stood before are corrected. ``written`` are ranges of ids of the
+    measures that it wrote. Undoing writes measures that supersede these.
+    """
+
+    class State(models.TextChoices):
+        UPLOADED = "uploaded", pgettext_lazy("file of measures", "being checked")
+        UNREADABLE = "unreadable", pgettext_lazy("file of measures", "cannot be read")
+        CHECKED = "checked", pgettext_lazy("file of measures", "checked")
+        APPLYING = "applying", pgettext_lazy("file of measures", "being applied")
+        APPLIED = "applied", pgettext_lazy("file of measures", "applied")
+        UNDOING = "undoing", pgettext_lazy("file of measures", "being taken back")
+        UNDONE = "undone", pgettext_lazy("file of measures", "taken back")
+        DISCARDED = "discarded", pgettext_lazy("file of measures", "put aside")
+
+    file = models.FileField(upload_to="measures/", storage=private_storage)
+    file_name = models.CharField(max_length=255)
+    month = MonthField(null=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.UPLOADED)
+    counts = models.JSONField(default=dict)
+    report = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    written = models.JSONField(default=list)
+    reason = models.CharField(max_length=300, blank=True)
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    uploaded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    uploaded_at = models.DateTimeField()
+    applied_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    applied_at = models.DateTimeField(null=True)
+    undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-uploaded_at", "-pk"]
+
+    def __str__(self):
+        return f"{self.file_name} ({self.state})"
