@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
 
+from core.money import format_yuan
 from core.periods import Month
 from core.site import site_name
 
@@ -120,6 +121,18 @@ def month_label(value) -> str:
 def count(value) -> str:
     """A whole number with its thousands apart: 300,000."""
     return NOTHING if value is None else f"{int(value):,}"
+
+
+@register.filter
+def yuan(fen) -> str:
+    """Whole fen as yuan: 28,117.00; a dash for none."""
+    return NOTHING if fen is None else format_yuan(int(fen))
+
+
+@register.filter
+def yuan_change(fen) -> str:
+    """A difference of money with its sign: +1,003.81."""
+    return NOTHING if fen is None else format_yuan(int(fen), signed=True)
 
 
 @register.filter
