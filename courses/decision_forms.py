@@ -109,6 +109,22 @@ class AskForm(forms.Form):
         return data
 
 
+class AdviceForm(forms.Form):
+    """What a manager thinks of a request to be excused, before HR answers it. The button says which."""
+
+    advice = forms.ChoiceField(choices=DutyRequest.Advice.choices, widget=forms.HiddenInput)
+    text = forms.CharField(
+        label=_("What you think"), max_length=300, required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+    def __init__(self, *args, asked: DutyRequest, **kwargs):
+        super().__init__(*args, auto_id=f"advice-{asked.pk}-%s", **kwargs)
+        self.fields["text"].initial = asked.advice_text
+        self.fields["text"].help_text = _("Needed if you do not support it; HR and %(name)s read it.") % {
+            "name": asked.enrolment.employee.label
+        }
+
+
 class AnswerForm(forms.Form):
     """A manager's or HR's answer to a request: the day that is granted, and words."""
 

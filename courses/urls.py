@@ -93,6 +93,7 @@ urlpatterns = [
     path("requests/<int:request_id>/take-back/", requests.take_back, name="take_back_request"),
     path("requests/<int:request_id>/grant/", requests.grant, name="grant_request"),
     path("requests/<int:request_id>/refuse/", requests.refuse, name="refuse_request"),
+    path("requests/<int:request_id>/advise/", requests.advise, name="advise_request"),
     path("enrolments/<int:enrolment_id>/exempt/", decisions.Exempt.as_view(), name="exempt"),
     path("enrolments/<int:enrolment_id>/withdraw/", decisions.Withdraw.as_view(), name="withdraw"),
     path("enrolments/<int:enrolment_id>/reinstate/", decisions.Reinstate.as_view(), name="reinstate"),

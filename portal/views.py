@@ -21,7 +21,7 @@ from core.periods import Month
 from courses.domain.queries import my_month as month_of_person
 from courses.domain.queries import person_months
 from courses.domain.reconciling import newest_report
-from courses.domain.requests import first_to_decide
+from courses.domain.requests import first_to_decide, to_advise
 from people.domain import search as people_search
 from people.domain.access import actor_of, binds, employee_or_404, require, rows_on, unit_or_404
 from people.models import OrgUnit
@@ -159,7 +159,8 @@ def my_team(request):
         "page": page,
         "rows": rows,
         "is_manager": actor.is_manager,
-        "asked": dict(zip(("number", "first"), first_to_decide(actor, at), strict=True)),
+        "asked": dict(zip(("number", "first"), first_to_decide(actor, at), strict=True))
+        | {"to_advise": to_advise(actor, at)},
         **_switch(month, level=wide),
     }
     return render(request, "portal/my_team.html", context)

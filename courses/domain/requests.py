@@ -1,6 +1,7 @@
 """What employees ask about their own duties, and the answers: more time, or to be excused.
 
 An extension is granted by a manager above the person or by HR, an exemption by HR alone; nobody decides his own request.
+About an exemption a manager above the person says whether he supports it (``advise``); HR decides with that before it.
 Granting calls the very functions that decide without being asked (courses.domain.exceptions), in one transaction with
 the answer.
 
@@ -29,13 +30,13 @@ from django.utils.translation import pgettext
 from core.events import Link, record_event, record_events
 from core.models import Event
 from core.notices import notify
-from courses.domain import exceptions
 from core.templatetags import interface
+from courses.domain import exceptions
 from courses.domain.exceptions import DueRefused, ReasonMissing
 from courses.models import CourseRun, DutyRequest, Enrolment
 from people.domain.access import Actor, require, visible_employees
 
-_State, _Kind, _Code = DutyRequest.State, DutyRequest.Kind, DutyRequest.Code
+_State, _Kind, _Code, _Advice = DutyRequest.State, DutyRequest.Kind, DutyRequest.Code, DutyRequest.Advice
 _UNFINISHED = (Enrolment.State.ASSIGNED, Enrolment.State.IN_PROGRESS)
 _NOTICE = 300  # characters of a notice
 
@@ -57,7 +58,11 @@ class NotWaiting(Exception):
 
 
 class OwnRequest(Exception):
-    """Nobody decides his own request."""
+    """Nobody decides his own request, or advises on it."""
+
+
+class NotToAdvise(Exception):
+    """Only on an exemption is advice asked for: an extension is the manager's own to decide."""
 
 
 # --- the door -------------------------------------------------------------------------------------------------------
@@ -65,7 +70,11 @@ def visible_requests(actor: Actor, row: str) -> QuerySet[DutyRequest]:
     """This function will return the requests of the people to whom the actor may do what the row names."""
     people = visible_employees(actor, row).order_by().values("pk")
     return DutyRequest.objects.filter(enrolment__employee__in=people).select_related(
-        "enrolment__employee__unit", "enrolment__employee__position", "enrolment__run__course", "decided_by"
+        "enrolment__employee__unit",
+        "enrolment__employee__position",
+        "enrolment__run__course",
+        "decided_by__employee",
+        "advised_by__employee",
     )
 
 
@@ -79,6 +88,18 @@ def request_to_decide_or_404(actor: Actor, request_id: int) -> DutyRequest:
     if found is not None and found.kind == _Kind.EXEMPTION:
         require(actor, "PM-T03")
         found = visible_requests(actor, "PM-T03").filter(pk=request_id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def request_to_advise_or_404(actor: Actor, request_id: int) -> DutyRequest:
+    """This function will return one exemption that is asked for by a person of the actor, who does not decide it (PM-T04).
+
+    An answered one too, so that who comes too late is told so. Raises Http404 as for a missing id, or refuses (403).
+    """
+    require(actor, "PM-T04")
+    found = _only_hr_decides(actor, visible_requests(actor, "PM-T04")).filter(pk=request_id).first()
     if found is None:
         raise Http404
     return found
@@ -128,17 +149,27 @@ def first_to_decide(actor: Actor, at: dt.datetime, *, most: int = 3) -> tuple[in
 
 def for_hr(actor: Actor, at: dt.datetime) -> QuerySet[DutyRequest]:
     """This function will return the open requests of the actor's people that only HR decides and the actor does not."""
-    waiting = open_requests(visible_requests(actor, "PM-T04").filter(kind=_Kind.EXEMPTION), at)
+    waiting = open_requests(_only_hr_decides(actor, visible_requests(actor, "PM-T04")), at)
+    return waiting.order_by("asked_at", "pk")
+
+
+def to_advise(actor: Actor, at: dt.datetime) -> int:
+    """This function will return how many of those wait without a word of advice. One query."""
+    return for_hr(actor, at).filter(advice="").count()
+
+
+def _only_hr_decides(actor: Actor, found: QuerySet[DutyRequest]) -> QuerySet[DutyRequest]:
+    found = found.filter(kind=_Kind.EXEMPTION)
     if actor.may("PM-T03"):
         excusable = visible_employees(actor, "PM-T03").order_by().values("pk")
-        waiting = waiting.exclude(enrolment__employee__in=excusable)
-    return waiting.order_by("asked_at", "pk")
+        found = found.exclude(enrolment__employee__in=excusable)
+    return found
 
 
 def answered(actor: Actor, *, since: dt.datetime) -> QuerySet[DutyRequest]:
     """This function will return what was granted or refused to the actor's people since then, the newest first."""
     found = visible_requests(actor, "PM-T04").filter(state__in=[_State.GRANTED, _State.REFUSED], decided_at__gte=since)
-    return found.select_related("decided_by__employee").order_by("-decided_at", "-pk")
+    return found.order_by("-decided_at", "-pk")
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------
@@ -213,6 +244,39 @@ def take_back(*, request: DutyRequest, by, at: dt.datetime) -> DutyRequest:
             at=at,
             before={"state": _State.ASKED.value},
             after={"state": _State.TAKEN_BACK.value},
+        )
+    return _fresh(request)
+
+
+# --- advising -------------------------------------------------------------------------------------------------------
+def advise(*, request: DutyRequest, advice: str, text: str = "", by, at: dt.datetime) -> DutyRequest:
+    """This function will say, for a manager above the person, whether an exemption that waits for HR is supported.
+
+    Words are needed only against it. Said again, the newest stands; each is an event on the chain ``completions``. The
+    request keeps waiting for HR, who reads it, as does the employee. Raises OwnRequest, NotToAdvise, ReasonMissing, or
+    NotWaiting when it was answered, or when somebody else advised since ``request`` was read.
+    """
+    _refuse_own(request, by)
+    advice, text = _Advice(advice), text.strip()[:300]
+    if request.kind != _Kind.EXEMPTION:
+        raise NotToAdvise
+    if advice == _Advice.NOT_SUPPORTED and not text:
+        raise ReasonMissing
+    with transaction.atomic():
+        unchanged = DutyRequest.objects.filter(
+            pk=request.pk, state=_State.ASKED, advice=request.advice, advised_at=request.advised_at
+        )
+        if not unchanged.update(advice=advice, advice_text=text, advised_at=at, advised_by=by):
+            raise NotWaiting
+        record_event(
+            chain="completions",
+            action="request advised",
+            subject=request,
+            actor=by,
+            at=at,
+            before={"advice": request.advice, "text": request.advice_text} if request.advice else None,
+            after={"advice": advice.value},
+            reason=text,
         )
     return _fresh(request)
 
@@ -375,7 +439,7 @@ def _notice_words(request: DutyRequest, what: str) -> str:
     if what == "asked-manager":
         if extension:
             return _("%(name)s asks for time until %(day)s for “%(course)s”. You can answer.") % words
-        return _("%(name)s asks to be excused from “%(course)s”. HR decides.") % words
+        return _("%(name)s asks to be excused from “%(course)s”. HR decides; you can say what you think.") % words
     granted = request.state == _State.GRANTED
     if what == "decided-manager":
         if extension and granted:
@@ -409,7 +473,8 @@ class Asking:
 
 def asking_about(enrolment: Enrolment, at: dt.datetime) -> Asking:
     """This function will return what there is to say about asking for a duty. One query (``run`` is loaded)."""
-    newest = DutyRequest.objects.filter(enrolment=enrolment).order_by("-asked_at", "-pk").first()
+    asked = DutyRequest.objects.filter(enrolment=enrolment).select_related("advised_by__employee")
+    newest = asked.order_by("-asked_at", "-pk").first()
     waits = newest is not None and newest.state == _State.ASKED
     return Asking(newest=newest, may_ask=may_ask(enrolment) and not waits)
 
@@ -423,12 +488,28 @@ def duty_events(*, enrolments: Iterable[Enrolment]) -> list[dict]:
     With the reason code in the active language, the words, and who decided. Three queries (``run.course`` is loaded).
     """
     duties = {one.pk: one for one in enrolments}
-    requests = list(DutyRequest.objects.filter(enrolment__in=duties).select_related("decided_by__employee"))
+    people = ("decided_by__employee", "advised_by__employee")
+    requests = list(DutyRequest.objects.filter(enrolment__in=duties).select_related(*people))
     found: list[dict] = []
     answered_at = set()
     for one in requests:
         course = duties[one.enrolment_id].run.course.title
         found.append({"at": one.asked_at, "title": _asked_title(one) % {"course": course}, "text": request_reason(one)})
+        if one.advice:
+            supported = one.advice == _Advice.SUPPORTED
+            title = (
+                _("Supported by the manager: “%(course)s”")
+                if supported
+                else _("Not supported by the manager: “%(course)s”")
+            )
+            found.append(
+                {
+                    "at": one.advised_at,
+                    "title": title % {"course": course},
+                    "text": one.advice_text,
+                    "who": pgettext("advice", "Said by %(name)s") % {"name": _name(one.advised_by)},
+                }
+            )
         if one.state in (_State.GRANTED, _State.REFUSED):
             done = "extended" if one.kind == _Kind.EXTENSION else "exempted"
             answered_at.add((one.enrolment_id, done, one.decided_at))
@@ -507,6 +588,9 @@ def _decision_title(event: Event) -> str:
 def _who(user) -> str:
     if user is None:
         return ""
+    return pgettext("a decision", "Decided by %(name)s") % {"name": _name(user)}
+
+
+def _name(user) -> str:
     employee = getattr(user, "employee", None)
-    name = employee.label if employee else user.get_full_name() or user.get_username()
-    return pgettext("a decision", "Decided by %(name)s") % {"name": name}
+    return employee.label if employee else user.get_full_name() or user.get_username()

@@ -12,7 +12,11 @@ from people.models import Employee
 
 
 class DutyRequest(models.Model):
-    """An employee asks for a later due day or to be exempt; the manager or HR decides; both stay in the record."""
+    """An employee asks for a later due day or to be exempt; the manager or HR decides; both stay in the record.
+
+    HR alone exempts: there a manager may say what he thinks, the ``advice``. The newest stands here; the event chain
+    keeps what was said before.
+    """
 
     class Kind(models.TextChoices):
         EXTENSION = "extension", _("later due day")
@@ -36,6 +40,10 @@ class DutyRequest(models.Model):
         TAKEN_BACK = "taken_back", pgettext_lazy("request", "taken back")
         LAPSED = "lapsed", pgettext_lazy("request", "lapsed")  # the duty was done or fell away before an answer
 
+    class Advice(models.TextChoices):
+        SUPPORTED = "supported", pgettext_lazy("advice", "supported")
+        NOT_SUPPORTED = "not_supported", pgettext_lazy("advice", "not supported")
+
     enrolment = models.ForeignKey(Enrolment, on_delete=models.PROTECT, related_name="requests")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     code = models.CharField(max_length=12, choices=Code.choices)
@@ -46,6 +54,10 @@ class DutyRequest(models.Model):
     decided_at = models.DateTimeField(null=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     answer = models.CharField(max_length=300, blank=True)
+    advice = models.CharField(max_length=13, choices=Advice.choices, blank=True)
+    advice_text = models.CharField(max_length=300, blank=True)
+    advised_at = models.DateTimeField(null=True)
+    advised_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
         ordering = ["-asked_at", "-pk"]
@@ -56,6 +68,12 @@ class DutyRequest(models.Model):
             models.CheckConstraint(
                 condition=Q(kind="extension", until__isnull=False) | Q(kind="exemption", until=None),
                 name="extension_has_a_day",
+            ),
+            # Of an extension the manager decides himself; advice says who gave it and when, or there is none.
+            models.CheckConstraint(
+                condition=Q(advice="", advice_text="", advised_at=None, advised_by=None)
+                | Q(kind="exemption", advised_at__isnull=False, advised_by__isnull=False) & ~Q(advice=""),
+                name="advice_on_an_exemption_is_whole",
             ),
         ]
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from courses.decision_forms import AnswerForm, AskForm
+from courses.decision_forms import AdviceForm, AnswerForm, AskForm
 from courses.domain import exceptions
 from courses.domain import requests as asking
 from courses.domain.access import own_enrolment_or_404
@@ -90,7 +90,7 @@ def requests(request):
     return _list(request, request.GET.get("show", WAITING))
 
 
-def _list(request, shown: str, *, wrong: AnswerForm | None = None, wrong_id: int = 0, status: int = 200):
+def _list(request, shown: str, *, wrong: AnswerForm | AdviceForm | None = None, wrong_id: int = 0, status: int = 200):
     actor, at = actor_of(request), timezone.now()
     require(actor, "PM-T04")
     lists = {
@@ -111,9 +111,12 @@ def _list(request, shown: str, *, wrong: AnswerForm | None = None, wrong_id: int
             "reason": asking.request_reason(asked),
             "is_extension": asked.kind == DutyRequest.Kind.EXTENSION,
         }
-        if shown == WAITING:
-            own = wrong is not None and wrong_id == asked.pk
-            row["form"] = wrong if own else AnswerForm(asked=asked, first=days[0] if days else None)
+        if wrong is not None and wrong_id == asked.pk:
+            row["form"] = wrong
+        elif shown == WAITING:
+            row["form"] = AnswerForm(asked=asked, first=days[0] if days else None)
+        elif shown == FOR_HR:
+            row["form"] = AdviceForm(asked=asked)
         rows.append(row)
     words = {WAITING: _("For you to answer"), FOR_HR: _("For HR to answer"), ANSWERED: _("Answered lately")}
     context = {
@@ -179,3 +182,24 @@ def _answer(request, request_id: int, *, granted: bool):
     if form.errors:
         return _list(request, WAITING, wrong=form, wrong_id=asked.pk, status=422)
     return HttpResponseRedirect(reverse("courses:requests"))
+
+
+@binds("PM-T04")
+@require_POST
+def advise(request, request_id: int):
+    """A manager says whether an exemption that waits for HR is supported, with words."""
+    asked = asking.request_to_advise_or_404(actor_of(request), request_id)
+    form = AdviceForm(request.POST, asked=asked)
+    if form.is_valid():
+        try:
+            asking.advise(request=asked, by=request.user, at=timezone.now(), **form.cleaned_data)
+        except asking.NotWaiting:
+            messages.error(request, _("This was answered, or somebody else gave advice a moment ago: look again."))
+        except exceptions.ReasonMissing:
+            form.add_error("text", _("Please say why not."))
+        else:
+            words = {"name": asked.enrolment.employee.label}
+            messages.success(request, _("HR and %(name)s see what you think. HR decides.") % words)
+    if form.errors:
+        return _list(request, FOR_HR, wrong=form, wrong_id=asked.pk, status=422)
+    return HttpResponseRedirect(f"{reverse('courses:requests')}?show={FOR_HR}")

@@ -50,7 +50,7 @@ def _owing(builder: Builder) -> list[Enrolment]:
 
 
 def _ask(builder: Builder) -> None:
-    """Two wait for the manager, one for HR; one was granted, with a day earlier than asked, and one refused."""
+    """Two wait for the manager, one for HR with the manager's advice; one was granted, with a day earlier than asked, and one refused."""
     manager, hr = builder.people[story.CAST_NUMBERS[story.MANAGER]], builder.users[story.HR]
     owing = _owing(builder)
     near = [one for one in owing if one.employee.manager_id == manager.pk][:4]
@@ -72,6 +72,13 @@ def _ask(builder: Builder) -> None:
                 at=at,
             )
         )
+    for one in asked:
+        if one.kind == DutyRequest.Kind.EXEMPTION and one.enrolment.employee.manager_id == manager.pk:
+            at, text = (
+                builder.now - dt.timedelta(hours=3),
+                "这个岗位每天接触客户，用得上 / The post meets customers every day",
+            )
+            requests.advise(request=one, advice=DutyRequest.Advice.NOT_SUPPORTED, text=text, by=manager.user, at=at)
     extensions = [one for one in asked if one.until]
     if len(extensions) > 2:
         later, earlier = extensions[-1], extensions[-2]

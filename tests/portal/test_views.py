@@ -208,11 +208,11 @@ def test_my_team_takes_the_same_queries_for_one_and_for_many(house, as_, novembe
     client = as_(house["manager"])
     make_enrolment(house["first"], november)
     client.get(reverse("portal:my_team"))
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(19):
         client.get(reverse("portal:my_team"))
     for number in range(8):
         make_enrolment(make_employee(house["first"].unit, house["manager"]), november, steps_done=number % 2)
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(19):
         client.get(reverse("portal:my_team"))
 
 

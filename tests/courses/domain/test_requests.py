@@ -1,6 +1,7 @@
 import datetime as dt
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import translation
 
 from core.events import verify_chain
@@ -68,7 +69,7 @@ def test_ask_keeps_what_is_wanted_and_tells_the_manager(duty, manager):
 def test_ask_to_be_excused_needs_no_day_and_is_for_hr_to_answer(duty, manager):
     asked = _ask(duty, kind="exemption", code="not_relevant", until=UNTIL)
     assert _row(asked)[:5] == ("exemption", "not_relevant", "年终盘点", None, "asked")
-    assert "HR decides" in _told(manager.user)[0][2]
+    assert _told(manager.user)[0][2].endswith("HR decides; you can say what you think.")
 
 
 def test_pm_m02_only_the_person_asks(duty, manager):
@@ -139,6 +140,86 @@ def test_take_back_ends_a_request_of_ones_own(duty, manager):
     assert _row(asked)[4:] == ("taken_back", AT, LATER, duty.employee.user.pk, "")
     with pytest.raises(requests.NotWaiting):
         requests.take_back(request=asked, by=duty.employee.user, at=LATER)
+
+
+# --- advising -------------------------------------------------------------------------------------------------------
+def _advice(request):
+    return DutyRequest.objects.values_list("state", "advice", "advice_text", "advised_at", "advised_by").get(
+        pk=request.pk
+    )
+
+
+def test_pm_t03_a_manager_advises_and_hr_still_decides(duty, manager):
+    asked = _ask(duty, kind="exemption")
+    advised = requests.advise(request=asked, advice="supported", by=manager.user, at=LATER)
+    assert _advice(advised) == ("asked", "supported", "", LATER, manager.user.pk)
+    assert Enrolment.objects.get().state == "assigned"
+    hr = make_user()
+    requests.refuse(request=advised, by=hr, at=LATER, answer="岗位需要")
+    assert (_row(asked)[4], _row(asked)[7], _advice(asked)[1]) == ("refused", hr.pk, "supported")
+    assert [action for action, _actor in _events()] == ["asked", "request advised", "request refused"]
+    assert verify_chain("completions") == (3, None)
+
+
+def test_advice_said_again_stands_anew_and_the_chain_keeps_both(duty, manager):
+    asked = _ask(duty, kind="exemption")
+    asked = requests.advise(request=asked, advice="not_supported", text=" 常接触客户 ", by=manager.user, at=AT)
+    requests.advise(request=asked, advice="supported", text="调岗了", by=manager.user, at=LATER)
+    assert _advice(asked) == ("asked", "supported", "调岗了", LATER, manager.user.pk)
+    said = Event.objects.filter(action="request advised").order_by("sequence")
+    assert list(said.values_list("before", "after", "reason")) == [
+        (None, {"advice": "not_supported"}, "常接触客户"),
+        ({"advice": "not_supported", "text": "常接触客户"}, {"advice": "supported"}, "调岗了"),
+    ]
+
+
+def test_advice_that_crosses_another_or_an_answer_is_refused(duty, manager):
+    asked = _ask(duty, kind="exemption")
+    requests.advise(request=asked, advice="supported", by=manager.user, at=AT)
+    head = make_user()
+    with pytest.raises(requests.NotWaiting):  # read before the manager spoke
+        requests.advise(request=asked, advice="not_supported", text="不行", by=head, at=LATER)
+    asked.refresh_from_db()
+    requests.grant(request=asked, by=make_user(), at=LATER)
+    with pytest.raises(requests.NotWaiting):
+        requests.advise(request=asked, advice="not_supported", text="不行", by=manager.user, at=LATER)
+    assert _advice(asked)[1:3] == ("supported", "")
+
+
+def test_advice_has_its_bounds(duty, manager):
+    with pytest.raises(requests.NotToAdvise):
+        requests.advise(request=_ask(duty), advice="supported", by=manager.user, at=AT)
+    other = make_enrolment(make_employee(unit=duty.unit, with_user=True), duty.run)
+    asked = _ask(other, kind="exemption")
+    with pytest.raises(exceptions.ReasonMissing):
+        requests.advise(request=asked, advice="not_supported", text="  ", by=manager.user, at=AT)
+    with pytest.raises(requests.OwnRequest):
+        requests.advise(request=asked, advice="supported", by=other.employee.user, at=AT)
+    assert not Event.objects.filter(action="request advised").exists()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"advice": "supported"}, {"advice_text": "好"}, {"advised_at": AT}],
+)
+def test_the_database_keeps_no_half_of_an_advice(duty, values):
+    asked = _ask(duty, kind="exemption")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        DutyRequest.objects.filter(pk=asked.pk).update(**values)
+
+
+def test_the_record_shows_the_advice(duty, manager):
+    asked = _ask(duty, kind="exemption", code="not_relevant")
+    asked = requests.advise(request=asked, advice="not_supported", text="常接触客户", by=manager.user, at=LATER)
+    title = duty.run.course.title_en
+    expected = {
+        "at": LATER,
+        "title": f"Not supported by the manager: “{title}”",
+        "text": "常接触客户",
+        "who": "Said by 周文静",
+    }
+    with translation.override("en"):
+        assert requests.duty_events(enrolments=[duty])[1:] == [expected]
 
 
 # --- answering ------------------------------------------------------------------------------------------------------

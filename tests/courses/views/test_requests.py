@@ -190,6 +190,69 @@ def test_pm_t03_only_hr_answers_who_asks_to_be_excused(client, world, who, statu
     assert (Enrolment.objects.get().state == "exempt") == (status == 302 and answer == "grant")
 
 
+@pytest.mark.parametrize(("who", "status"), [("manager", 302), ("self", 403), ("hr", 404), *DECIDERS])
+def test_pm_t03_managers_above_advise_on_an_exemption(client, world, who, status):
+    users, enrolment = world
+    asked = _ask(enrolment, "exemption")
+    client.force_login(users[who])
+    response = client.post(reverse("courses:advise_request", args=[asked.pk]), {"advice": "supported", "text": "确实"})
+    assert response.status_code == status
+    asked.refresh_from_db()
+    expected = ("supported", "确实", users[who]) if status == 302 else ("", "", None)
+    assert (asked.state, asked.advice, asked.advice_text, asked.advised_by) == ("asked", *expected)
+
+
+def test_advice_is_not_given_on_an_extension(client, world):
+    users, enrolment = world
+    client.force_login(users["manager"])
+    address = reverse("courses:advise_request", args=[_ask(enrolment).pk])
+    assert client.post(address, {"advice": "supported"}).status_code == 404
+
+
+@pytest.mark.parametrize("data", [{"advice": "not_supported", "text": " "}, {"advice": "maybe"}, {}])
+def test_what_is_missing_in_advice_is_said(client, world, data):
+    users, enrolment = world
+    asked = _ask(enrolment, "exemption")
+    client.force_login(users["manager"])
+    response = client.post(reverse("courses:advise_request", args=[asked.pk]), data)
+    assert (response.status_code, response.context["shown"]) == (422, "hr")
+    assert list(response.context["rows"][0]["form"].errors) == (["text"] if data.get("text") else ["advice"])
+    asked.refresh_from_db()
+    assert asked.advice == ""
+
+
+def test_advice_that_comes_too_late_says_so(client, world):
+    users, enrolment = world
+    asked = _ask(enrolment, "exemption")
+    asking.grant(request=asked, by=users["hr"], at=NOW)
+    client.force_login(users["manager"])
+    response = client.post(reverse("courses:advise_request", args=[asked.pk]), {"advice": "supported"}, follow=True)
+    assert "再看一下" in response.content.decode()
+    asked.refresh_from_db()
+    assert (asked.state, asked.advice) == ("granted", "")
+
+
+def test_the_manager_is_asked_for_advice_and_hr_and_the_employee_read_it(client, world):
+    users, enrolment = world
+    asked = _ask(enrolment, "exemption")
+    client.force_login(users["manager"])
+    list_of_hr = f"{reverse('courses:requests')}?show=hr"
+    assert list_of_hr in client.get(reverse("portal:my_team")).content.decode()
+    assert reverse("courses:advise_request", args=[asked.pk]) in client.get(list_of_hr).content.decode()
+    asking.advise(request=asked, advice="not_supported", text="常接触客户", by=users["manager"], at=NOW)
+    assert list_of_hr not in client.get(reverse("portal:my_team")).content.decode()
+    name = enrolment.employee.manager.label
+    pages = {
+        "hr": reverse("courses:requests"),
+        "self": reverse("courses:overview", args=[enrolment.pk]),
+        "manager": reverse("portal:person", args=[enrolment.employee_id]),
+    }
+    for who, address in pages.items():
+        client.force_login(users[who])
+        page = client.get(address).content.decode()
+        assert "常接触客户" in page and name in page
+
+
 @pytest.mark.parametrize("kind", ["extension", "exemption"])
 def test_pm_t03_pm_t04_nobody_answers_his_own_request(client, world, kind):
     """Not even HR of the own unit, or who is named as manager of others: oneself is never in that scope."""
@@ -200,9 +263,9 @@ def test_pm_t03_pm_t04_nobody_answers_his_own_request(client, world, kind):
     asked = _ask(enrolment, kind)
     client.force_login(own.user)
     assert client.get(reverse("courses:requests")).context["rows"] == []
-    for answer in ("grant", "refuse"):
-        response = client.post(reverse(f"courses:{answer}_request", args=[asked.pk]), {"answer": "好"})
-        assert response.status_code == 404
+    for answer in ("grant", "refuse", "advise"):
+        data = {"answer": "好", "advice": "supported"}
+        assert client.post(reverse(f"courses:{answer}_request", args=[asked.pk]), data).status_code == 404
     asked.refresh_from_db()
     assert asked.state == "asked"
 
