@@ -15,6 +15,7 @@ from core.models import Event, Job
 from core.periods import Month
 from courses.domain import opening
 from courses.domain.audiences import select_people
+from courses.domain.enrolling import taken_by_choice
 from courses.models import Audience, CourseRun, Enrolment, EnrolmentChange, PlanLine
 from people.models import Employee
 
@@ -183,7 +184,7 @@ def effect_on_runs(*, audience: Audience, rule: dict, at: dt.datetime) -> list[R
             if line.programme.audience_id == audience.pk:
                 line.programme.audience.rule = rule  # as if it were saved
         planned = opening.planned_people(lines=lines, on=on)
-        has_it = Enrolment.objects.filter(run=run, employee=OuterRef("pk")).exclude(opening.taken_by_choice())
+        has_it = Enrolment.objects.filter(run=run, employee=OuterRef("pk")).exclude(taken_by_choice())
         owes_it = has_it.filter(state__in=_UNFINISHED)
         here = Employee.objects.active_on(on).in_unit(audience.scope)
         days_left = (timezone.localdate(run.due_at) - max(on, timezone.localdate(run.opens_at))).days + 1

@@ -11,17 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from django.core.exceptions import EmptyResultSet
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import (
-    BooleanField,
     Case,
-    CharField,
     Count,
-    DateTimeField,
     Exists,
     F,
-    IntegerField,
     OuterRef,
     Q,
     QuerySet,
@@ -33,15 +28,23 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from certificates.models import DesignVersion
-from core.batches import batches
 from core.events import record_event
 from core.periods import Month, end_of, start_of
 from courses.domain import tallies
 from courses.domain.audiences import select_people
+from courses.domain.enrolling import (
+    away_all_the_time,
+    back_from_leave,
+    enrol,
+    exempt_for_leave,
+    return_from_leave,
+    starts_too_late,
+    taken_by_choice,
+    unfinished_again,
+)
 from courses.models import Course, CourseRun, Enrolment, MonthClose, PlanLine, RunStep, Step
-from people.models import Employee, Leave, OrgUnit, Placement
+from people.models import Employee, OrgUnit, Placement
 
-_CHUNK = 1000
 _State, _Reason = Enrolment.State, Enrolment.Reason
 
 
@@ -271,8 +274,8 @@ def preview_run(
         have_it = have_it.exclude(_taken_out_ahead())
     new = people.exclude(Exists(have_it.filter(employee=OuterRef("pk"))))
     number, new_number = people.count(), new.count()
-    waits = new.filter(_starts_too_late(run)).count()
-    away = sum(1 for _id in _away_all_the_time(run=run, people=new.exclude(_starts_too_late(run))))
+    waits = new.filter(starts_too_late(run)).count()
+    away = sum(1 for _id in away_all_the_time(run=run, people=new.exclude(starts_too_late(run))))
     leaves = have_it.exclude(employee__in=people.order_by().values("pk")).count() if planned else 0
     return Preview(
         enters=new_number - waits - away, exempt=away, waits=waits, enrolled=number - new_number, leaves=leaves
@@ -351,7 +354,7 @@ def prepare_run(
             **changed,
             people=held.count(),
             exempt=held.filter(state=_State.EXEMPT).count(),
-            waiting=planned_people(lines=lines, on=day).filter(_starts_too_late(run)).count(),
+            waiting=planned_people(lines=lines, on=day).filter(starts_too_late(run)).count(),
         )
         if report.changed:
             record_event(
@@ -487,17 +490,17 @@ def _keep_ahead(
 ) -> dict[str, int]:
     """Make the duties of a run that nobody has begun those of the people whom the lines select on a day; what changed."""
     selected = planned_people(lines=lines, on=on)
-    people = selected.exclude(_starts_too_late(run))
+    people = selected.exclude(starts_too_late(run))
     withdrawn = _withdraw_unselected(run=run, people=people, on=on, at=at)
     returned = (
         Enrolment.objects.filter(_taken_out_ahead(), run=run, voluntary=False)
         .filter(employee__in=people.order_by().values("pk"))
         .update(state=_State.ASSIGNED, reason=_reason_of_plan(run), changed_at=at)
     )
-    enrolled = _enrol(run=run, people=people, at=at, limit=limit)
+    enrolled = enrol(run=run, people=people, at=at, limit=limit)
     moved = _restamp(run=run, at=at)
-    _exempt_for_leave(run=run, at=at)
-    _return_from_leave(run=run, at=at)
+    exempt_for_leave(run=run, at=at)
+    return_from_leave(run=run, at=at)
     return {"enrolled": enrolled, "withdrawn": withdrawn, "returned": returned, "moved": moved}
 
 
@@ -607,9 +610,9 @@ def _enrol_at_opening(
 ) -> tuple[RunReport, dict[str, int]]:
     duties = Enrolment.objects.filter(run=run).exclude(taken_by_choice())
     before = duties.filter(employee__in=people.order_by().values("pk")).count()
-    waiting = people.filter(_starts_too_late(run)).exclude(Exists(duties.filter(employee=OuterRef("pk")))).count()
-    assigned = _enrol(run=run, people=people.exclude(_starts_too_late(run)), at=at)
-    exempt = _exempt_for_leave(run=run, at=at, only_new=True) if assigned else 0
+    waiting = people.filter(starts_too_late(run)).exclude(Exists(duties.filter(employee=OuterRef("pk")))).count()
+    assigned = enrol(run=run, people=people.exclude(starts_too_late(run)), at=at)
+    exempt = exempt_for_leave(run=run, at=at, only_new=True) if assigned else 0
     report = RunReport(run=run, opened=opened, assigned=assigned - exempt, exempt=exempt, waiting=waiting)
     return report, {"before": before}
 
@@ -627,7 +630,7 @@ def _go_live(
         opened=True,
         assigned=assigned,
         exempt=exempt,
-        waiting=planned_people(lines=lines, on=on).filter(_starts_too_late(run)).count(),
+        waiting=planned_people(lines=lines, on=on).filter(starts_too_late(run)).count(),
         ahead=assigned + exempt - changed["enrolled"] - changed["returned"],
     )
     return report, {"ahead": report.ahead, **changed}
@@ -662,10 +665,10 @@ def enrol_some(
             number = counts["enrolled"]
             tallies.recount(run=run)
         else:
-            people = planned_people(lines=lines, on=day).exclude(_starts_too_late(run))
-            number = _enrol(run=run, people=people, at=at, limit=limit)
+            people = planned_people(lines=lines, on=day).exclude(starts_too_late(run))
+            number = enrol(run=run, people=people, at=at, limit=limit)
             if number:
-                _exempt_for_leave(run=run, at=at, only_new=True)
+                exempt_for_leave(run=run, at=at, only_new=True)
                 tallies.recount(run=run)
         if opened:
             after = {**_named(run), **counts}
@@ -760,136 +763,6 @@ def _named(run: CourseRun) -> dict:
     return {"course": run.course.code, "month": str(run.month), "due_at": run.due_at, "accept_until": run.accept_until}
 
 
-def _starts_too_late(run: CourseRun) -> Q:
-    """People hired with fewer than ``joiner_days`` days left, the hire day and the due day both counted."""
-    opens, due = timezone.localdate(run.opens_at), timezone.localdate(run.due_at)
-    first_late_day = due - dt.timedelta(days=run.joiner_days - 1) + dt.timedelta(days=1)
-    return Q(hired_on__isnull=False, hired_on__gt=opens, hired_on__gte=first_late_day)
-
-
-def taken_by_choice() -> Q:
-    """This function will select courses that their people took by choice: no duties, until an audience selects the person.
-
-    What HR withdrew stays withdrawn, as a duty would.
-    """
-    return Q(voluntary=True) & ~Q(state=_State.WITHDRAWN, decided_by__isnull=False)
-
-
-def _make_owed(*, run: CourseRun, people: QuerySet[Employee], at: dt.datetime) -> int:
-    """Whoever took the course by choice and is selected now owes it: what was done stays done, what was given up is back."""
-    back = {"state": _State.WITHDRAWN, "started_at__isnull": True}, {"state": _State.WITHDRAWN}
-    return Enrolment.objects.filter(
-        taken_by_choice(),
-        run=run,
-        voluntary=True,
-        employee__in=people.filter(unit__isnull=False).order_by().values("pk"),
-    ).update(
-        voluntary=False,
-        state=Case(
-            When(**back[0], then=Value(_State.ASSIGNED.value)),
-            When(**back[1], then=Value(_State.IN_PROGRESS.value)),
-            default=F("state"),
-            output_field=CharField(),
-        ),
-        reason=Case(When(reason=_Reason.PAST, then=F("reason")), default=Value(_Reason.PLAN.value)),
-        changed_at=at,
-    )
-
-
-def _enrol(
-    *, run: CourseRun, people: QuerySet[Employee], at: dt.datetime, late: bool = False, limit: int | None = None
-) -> int:
-    """Give everybody (or so many) the duty who has not got it, in one INSERT .. SELECT; returns how many got it.
-
-    Those who had taken the course by choice are among them. ``late``: they came in after the opening, so the reason is
-    that they joined, whenever they were hired.
-    """
-    owed = _make_owed(run=run, people=people, at=at)
-    joined = Q(hired_on__isnull=False, hired_on__gt=timezone.localdate(run.opens_at))
-    text, moment, whole = CharField(), DateTimeField(), IntegerField()
-    columns = {
-        "employee_id": F("pk"),
-        "run_id": Value(run.pk, whole),
-        "course_version": Value(run.course_version, whole),
-        "state": Value(_State.ASSIGNED.value, text),
-        "reason": Value(_Reason.JOINED.value, text)
-        if late
-        else Case(When(joined, then=Value(_Reason.JOINED.value)), default=Value(_Reason.PLAN.value), output_field=text),
-        "reason_text": Value("", text),
-        "due_at": Value(run.due_at, moment),
-        "unit_id": F("unit_id"),
-        "unit_set_id": F("unit_id"),
-        "position_set_id": F("position_id"),
-        "assigned_at": Value(at, moment),
-        "changed_at": Value(at, moment),
-        "voluntary": Value(False, BooleanField()),
-        "steps_done": Value(0, whole),
-    }
-    has_it = Enrolment.objects.filter(run=run, employee=OuterRef("pk"))
-    rows = (
-        people.filter(unit__isnull=False)
-        .exclude(Exists(has_it))
-        .order_by()
-        .annotate(**{f"new_{name}": value for name, value in columns.items()})
-        .values_list(*(f"new_{name}" for name in columns))
-    )
-    if limit is not None:
-        rows = rows.order_by("pk")[:limit]
-    try:
-        select, parameters = rows.query.sql_with_params()
-    except EmptyResultSet:  # the conditions can select nobody
-        return owed
-    table, quote = Enrolment._meta.db_table, connection.ops.quote_name
-    names = ", ".join(quote(name) for name in columns)
-    with connection.cursor() as cursor:
-        # Names come from the model and values go as parameters: nothing in this statement was typed by anybody.
-        cursor.execute(
-            f"INSERT INTO {quote(table)} ({names}) {select} ON CONFLICT DO NOTHING",  # noqa: S608
-            parameters,
-        )
-        return owed + cursor.rowcount
-
-
-# --- leave ----------------------------------------------------------------------------------------------------------
-def _away_all_the_time(*, run: CourseRun, people: QuerySet[Employee]) -> Iterator[int]:
-    """The ids of those whose leave, in one piece or several, covers every day from the start to the due day.
-
-    The start is the run's first day or, for joiners, the day they were hired.
-    """
-    opens, due = timezone.localdate(run.opens_at), timezone.localdate(run.due_at)
-    rows = (
-        Leave.objects.filter(employee__in=people.order_by().values("pk"), starts_on__lte=due, ends_on__gte=opens)
-        .order_by("employee_id", "starts_on")
-        .values_list("employee_id", "employee__hired_on", "starts_on", "ends_on")
-    )
-    person, covered_until, start = None, opens, opens
-    one_day = dt.timedelta(days=1)
-    for employee_id, hired_on, starts_on, ends_on in rows.iterator(chunk_size=2000):
-        if employee_id != person:
-            if person is not None and covered_until > due:
-                yield person
-            person = employee_id
-            start = max(opens, hired_on or opens)
-            covered_until = start  # the first day not yet covered
-        if starts_on <= covered_until:
-            covered_until = max(covered_until, ends_on + one_day)
-    if person is not None and covered_until > due:
-        yield person
-
-
-def _exempt_for_leave(*, run: CourseRun, at: dt.datetime, only_new: bool = False) -> int:
-    """Exempt those who have not begun and are away all the time (only those enrolled right now); returns how many."""
-    open_duties = Enrolment.objects.filter(run=run, state=_State.ASSIGNED, voluntary=False, decided_by=None)
-    if only_new:
-        open_duties = open_duties.filter(changed_at=at)
-    people = Employee.objects.filter(pk__in=open_duties.values("employee"))
-    away = list(_away_all_the_time(run=run, people=people))  # read to the end first: the rows are about to change
-    number = 0
-    for ids in batches(away, _CHUNK):
-        number += open_duties.filter(employee__in=ids).update(state=_State.EXEMPT, reason=_Reason.LEAVE, changed_at=at)
-    return number
-
-
 # --- keeping up -----------------------------------------------------------------------------------------------------
 def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
     """This function will bring an open run up to date with the roster; a second call changes nothing.
@@ -909,10 +782,10 @@ def catch_up(*, run: CourseRun, by, at: dt.datetime) -> CatchUpReport:
             raise RunNotOpen if run.state == CourseRun.State.PLANNED else RunClosed
         withdrawn = _withdraw_leavers(run=run, at=at)
         returned = _return_people(run=run, at=at)
-        exempted = _exempt_for_leave(run=run, at=at)
+        exempted = exempt_for_leave(run=run, at=at)
         joined, waiting = _enrol_joiners(run=run, at=at)
-        away = _exempt_for_leave(run=run, at=at) if joined else 0  # joined, and on leave all the time
-        returned += _return_from_leave(run=run, at=at)
+        away = exempt_for_leave(run=run, at=at) if joined else 0  # joined, and on leave all the time
+        returned += return_from_leave(run=run, at=at)
         moved = _follow_movers(run=run, at=at)
         report = CatchUpReport(
             run=run,
@@ -954,7 +827,7 @@ def _joiners(*, run: CourseRun, at: dt.datetime) -> tuple[QuerySet[Employee], Qu
     new = waiting_people(run=run, at=at)
     if not _takes_joiners(run, at):
         return new.none(), new
-    return new.exclude(_starts_too_late(run)), new.filter(_starts_too_late(run))
+    return new.exclude(starts_too_late(run)), new.filter(starts_too_late(run))
 
 
 def waiting_for_next_month(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
@@ -965,7 +838,7 @@ def waiting_for_next_month(*, run: CourseRun, at: dt.datetime) -> QuerySet[Emplo
 def _enrol_joiners(*, run: CourseRun, at: dt.datetime) -> tuple[int, int]:
     joiners, waiting = _joiners(run=run, at=at)
     number = waiting.count()
-    return _enrol(run=run, people=joiners, at=at, late=True), number
+    return enrol(run=run, people=joiners, at=at, late=True), number
 
 
 def _duties_of_leavers(*, run: CourseRun, at: dt.datetime) -> QuerySet[Enrolment]:
@@ -985,44 +858,18 @@ def _withdraw_leavers(*, run: CourseRun, at: dt.datetime) -> int:
     )  # the rule decided, not who extended or reinstated the duty before
 
 
-def _unfinished_again(at: dt.datetime) -> dict:
-    """What a duty becomes when its exemption or withdrawal falls away: as far as it was."""
-    begun = When(started_at__isnull=False, then=Value(_State.IN_PROGRESS.value))
-    chosen = When(voluntary=True, then=Value(_Reason.CHOICE.value))
-    return {
-        "state": Case(begun, default=Value(_State.ASSIGNED.value), output_field=CharField()),
-        "reason": Case(chosen, default=Value(_Reason.PLAN.value), output_field=CharField()),
-        "changed_at": at,
-    }
-
-
 def _duties_of_returners(*, run: CourseRun, at: dt.datetime) -> QuerySet[Enrolment]:
     """Withdrawn duties of people who work here again, or are in the audience again while joiners are taken."""
     here = Employee.objects.active_on(timezone.localdate(at)).exclude(state=Employee.State.LEFT)
     again = Q(reason=_Reason.LEFT, employee__in=here.order_by().values("pk"))
     if _takes_joiners(run, at):
-        people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at)).exclude(_starts_too_late(run))
+        people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at)).exclude(starts_too_late(run))
         again |= Q(reason=_Reason.MOVED, employee__in=people.order_by().values("pk"))
     return Enrolment.objects.filter(again, run=run, state=_State.WITHDRAWN, decided_by=None, due_at__gte=at)
 
 
 def _return_people(*, run: CourseRun, at: dt.datetime) -> int:
-    return _duties_of_returners(run=run, at=at).update(**_unfinished_again(at))
-
-
-def _back_from_leave(*, run: CourseRun, at: dt.datetime) -> tuple[QuerySet[Enrolment], list[int]]:
-    """The duties that leave excuses, and the people among them whom it no longer does."""
-    exempt = Enrolment.objects.filter(
-        run=run, state=_State.EXEMPT, reason=_Reason.LEAVE, decided_by=None, due_at__gte=at
-    )
-    people = Employee.objects.filter(pk__in=exempt.values("employee"))
-    away = set(_away_all_the_time(run=run, people=people))
-    return exempt, [one for one in exempt.values_list("employee_id", flat=True) if one not in away]
-
-
-def _return_from_leave(*, run: CourseRun, at: dt.datetime) -> int:
-    exempt, back = _back_from_leave(run=run, at=at)
-    return sum(exempt.filter(employee__in=ids).update(**_unfinished_again(at)) for ids in batches(back, _CHUNK))
+    return _duties_of_returners(run=run, at=at).update(**unfinished_again(at))
 
 
 def _duties_elsewhere(*, run: CourseRun, at: dt.datetime) -> Iterator[tuple[QuerySet[Enrolment], Coalesce]]:
@@ -1074,8 +921,8 @@ def preview_catch_up(*, run: CourseRun, at: dt.datetime) -> CatchUpPreview:
     may_be_away = Employee.objects.filter(
         Q(pk__in=open_duties.order_by().values("employee")) | Q(pk__in=joiners.order_by().values("pk"))
     )
-    away = list(_away_all_the_time(run=run, people=may_be_away))
-    _exempt, back = _back_from_leave(run=run, at=at)
+    away = list(away_all_the_time(run=run, people=may_be_away))
+    _exempt, back = back_from_leave(run=run, at=at)
     elsewhere = Q(pk__in=[])
     for duties, _there in _duties_elsewhere(run=run, at=at):
         elsewhere |= Q(pk__in=duties.order_by().values("employee"))
