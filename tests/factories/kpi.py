@@ -1,6 +1,14 @@
 """Rows of the kpi app for tests, made plainly."""
 
-from kpi.models import Indicator
+import datetime as dt
+from decimal import Decimal
+
+from kpi.domain import rules
+from kpi.models import Indicator, Measure, Rule, RuleVersion
+from people.models import OrgUnit
+
+CAPTURED = dt.datetime(2026, 11, 3, 2, 0, tzinfo=dt.UTC)
+FROM = dt.date(2026, 1, 1)  # in force from
 
 # DOMAIN T-01: the card of one branch.
 T01 = {
@@ -85,3 +93,93 @@ def make_indicators() -> dict[str, Indicator]:
         )[0]
         for code, (zh, en, unit, better, source) in INDICATORS.items()
     }
+
+
+def make_measures(subject, month, *, evidence=None, at=CAPTURED, **values) -> dict[str, Measure]:
+    """First measures of a person or a unit in one month, by code of the indicator: ``training="80"``."""
+    indicators = make_indicators()
+    who = {"org_unit": subject} if isinstance(subject, OrgUnit) else {"employee": subject}
+    return {
+        code: Measure.objects.create(
+            indicator=indicators[code],
+            month=month,
+            value=Decimal(value),
+            source=indicators[code].source,
+            evidence=evidence or {},
+            captured_at=at,
+            **who,
+        )
+        for code, value in values.items()
+    }
+
+
+def make_published_version(
+    parameters,
+    *,
+    scope,
+    code="CARD",
+    subject="employee",
+    state="published",
+    effective_from=FROM,
+    audience=None,
+    number=1,
+) -> RuleVersion:
+    """A version of a scorecard as it stands when somebody published it (or ``state="draft"``)."""
+    make_indicators()
+    rule, _new = Rule.objects.get_or_create(
+        code=code,
+        defaults={
+            "family": "scorecard", "name": "网点计分卡", "name_en": "Branch scorecard", "subject": subject, "scope": scope,
+            "audience": audience,
+        },
+    )  # fmt: skip
+    version = RuleVersion(
+        rule=rule, number=number, parameters=parameters, text_zh="一线员工计分卡。", text_en="The card of the front line.",
+        proposed_at=CAPTURED, state=state,
+    )  # fmt: skip
+    if state == "published":
+        version.effective_from, version.published_at = effective_from, CAPTURED
+        version.content_hash = rules.content_hash(version)
+    version.save()
+    return version
+
+
+AWARD = {
+    "places": 3,
+    "quorum": "66.67",
+    "majority": "50",
+    "publicity_days": 5,
+    "conditions": [
+        {
+            "code": "training",
+            "name_zh": "培训全部完成",
+            "name_en": "All training done",
+            "indicator": "training",
+            "at_least": "100",
+        },
+        {
+            "code": "complaints",
+            "name_zh": "无有责投诉",
+            "name_en": "No liable complaint",
+            "indicator": "complaints_liable",
+            "at_most": "0",
+        },
+    ],
+}
+
+
+def make_published(rule: Rule, parameters: dict, *, effective_from: dt.date, number: int = 1) -> RuleVersion:
+    """A version in force from a day on, published by nobody in particular."""
+    at = dt.datetime.combine(effective_from, dt.time(), dt.UTC) - dt.timedelta(days=30)
+    return RuleVersion.objects.create(
+        rule=rule,
+        number=number,
+        state="published",
+        parameters=parameters,
+        text_zh="规则正文",
+        text_en="The text of the rule",
+        effective_from=effective_from,
+        proposed_at=at,
+        published_at=at,
+        content_hash="0" * 64,
+    )
