@@ -1,6 +1,15 @@
 from kpi.models.development import CourseForIndicator, DevelopmentItem
 from kpi.models.measures import Indicator, Measure, MeasureImport
-from kpi.models.pay_runs import PayBase, PayLine, PayPool, PayReturn, PayRun, PayView
+from kpi.models.pay_runs import (
+    PayAttendance,
+    PayBase,
+    PayFile,
+    PayLine,
+    PayPool,
+    PayReturn,
+    PayRun,
+    PayView,
+)
 from kpi.models.recognition import (
     Award,
     AwardProgramme,
@@ -32,7 +41,9 @@ __all__ = [
     "MeasureImport",
     "Nomination",
     "Objection",
+    "PayAttendance",
     "PayBase",
+    "PayFile",
     "PayLine",
     "PayPool",
     "PayReturn",
