@@ -22,7 +22,7 @@ A pay rule::
 
 An award rule::
 
-    {"kind": "person", "places": 10, "quorum": "66.67", "majority": "50", "publicity_days": 5,
+    {"places": 10, "quorum": "66.67", "majority": "50", "publicity_days": 5,
      "conditions": [{"code": "training", "name_zh": "…", "name_en": "…", "indicator": "training", "at_least": "100"}, …]}
 """
 
@@ -329,3 +329,83 @@ def _raters(read: _Reader, data: dict) -> Raters:
     if any(weight < 0 for weight in weights) or sum(weights) != 100:
         read.fault("raters", _("The parts of self, manager and colleagues must add up to exactly 100."))
     return raters
+
+
+# --- award rules --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Condition(Named):
+    """What a nominee's indicator must reach over the months of a round: at least this, or at most that."""
+
+    indicator: str
+    at_least: Decimal | None
+    at_most: Decimal | None
+
+    def met_by(self, value: Decimal | None) -> bool:
+        """Does a value meet it? What was not measured does not."""
+        if value is None:
+            return False
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+
+@dataclass(frozen=True)
+class AwardRule:
+    """The parameters of an award rule, checked. Shares are per cent.
+
+    ``quorum``: how many of the members who may vote must have voted; ``majority``: votes for must be more than this share
+    of votes for and against. ``publicity_days``: how long the names are public before anything is granted.
+    """
+
+    places: int
+    quorum: Decimal
+    majority: Decimal
+    publicity_days: int
+    conditions: tuple[Condition, ...]
+
+    @property
+    def indicators(self) -> frozenset[str]:
+        """Every indicator the conditions read."""
+        return frozenset(condition.indicator for condition in self.conditions)
+
+
+def award_rule(parameters: dict, *, known: frozenset[str] | None = None) -> AwardRule:
+    """This function will read the parameters of an award rule. Raises ParametersWrong with every fault found."""
+    read = _Reader()
+    conditions = []
+    for position, row in enumerate(read.rows(parameters, "conditions", "award"), start=1):
+        place = f"conditions.{position}"
+        bounds = {key: read.number(row, key, place) if row.get(key) else None for key in ("at_least", "at_most")}
+        if not any(value is not None for value in bounds.values()):
+            read.fault(place, _("Write from which value on, or up to which value, the condition is met."))
+        conditions.append(
+            Condition(
+                code=read.text(row, "code", place),
+                name_zh=read.text(row, "name_zh", place),
+                name_en=read.text(row, "name_en", place, required=False),
+                indicator=read.text(row, "indicator", place),
+                **bounds,
+            )
+        )
+        read.known([conditions[-1].indicator], known, place)
+    rule = AwardRule(
+        places=_whole(read, parameters, "places", 1, 100_000),
+        quorum=read.number(parameters, "quorum", "award", "66.67"),
+        majority=read.number(parameters, "majority", "award", "50"),
+        publicity_days=_whole(read, parameters, "publicity_days", 1, 60),
+        conditions=tuple(conditions),
+    )
+    for key, share in (("quorum", rule.quorum), ("majority", rule.majority)):
+        if not 0 < share <= 100:
+            read.fault(f"award.{key}", _("Write a share between 0 and 100."))
+    if read.faults:
+        raise ParametersWrong(read.faults)
+    return rule
+
+
+def _whole(read: _Reader, data: dict, key: str, least: int, most: int) -> int:
+    value = data.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        read.fault(
+            f"award.{key}", _("Write a whole number from %(least)s to %(most)s.") % {"least": least, "most": most}
+        )
+        return least
+    return value
