@@ -180,7 +180,13 @@ def give_up(*, enrolment: Enrolment, by, at: dt.datetime) -> Enrolment:
     """
     with transaction.atomic():
         theirs = Enrolment.objects.filter(pk=enrolment.pk, voluntary=True)
-        given_up = {"state": _State.WITHDRAWN, "reason": _Reason.CHOICE, "changed_at": at}
+        given_up = {
+            "state": _State.WITHDRAWN,
+            "reason": _Reason.CHOICE,
+            "reason_text": "",
+            "decided_by": None,  # the person's word is the last one, whoever decided before
+            "changed_at": at,
+        }
         # In this order: what is begun in another tab meanwhile is met as begun.
         before = next((state for state in _UNFINISHED if theirs.filter(state=state).update(**given_up)), None)
         enrolment = Enrolment.objects.select_related("unit", "run__course", "employee").get(pk=enrolment.pk)

@@ -260,9 +260,10 @@ def _who(enrolment: Enrolment, before: EnrolmentChange | None) -> tuple[str, Use
             return How.OWN, None
     decided = (enrolment.decided_by_id, enrolment.reason, enrolment.reason_text)
     known = (before.decided_by_id, before.reason, before.reason_text) if before else None
-    if enrolment.decided_by_id and decided != known:
+    # Catching up changes the state of what was decided only where it takes the decision off, so another state is a new one.
+    if enrolment.decided_by_id and (decided != known or enrolment.state != state):
         return How.DECIDED, enrolment.decided_by
-    if enrolment.voluntary and enrolment.reason == _Reason.CHOICE:
+    if enrolment.voluntary and enrolment.reason == _Reason.CHOICE and enrolment.state != state:
         return How.OWN, None
     return How.ROSTER, None
 

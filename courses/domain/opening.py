@@ -810,11 +810,16 @@ def _opened_lines(run: CourseRun) -> QuerySet[PlanLine]:
     return plan_lines(month=run.month).filter(course_id=run.course_id, opened_at__isnull=False)
 
 
+def _selected_now(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
+    """Whom the opened lines select today, without those on their last day: what they got would be withdrawn again."""
+    people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at))
+    return people.exclude(pk__in=_leavers(run=run, at=at).order_by().values("pk"))
+
+
 def waiting_people(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
     """This function will return the people of the run's audiences who have no duty in it (too late for this month)."""
-    people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at))
     duties = Enrolment.objects.filter(run=run).exclude(taken_by_choice())
-    return people.exclude(Exists(duties.filter(employee=OuterRef("pk"))))
+    return _selected_now(run=run, at=at).exclude(Exists(duties.filter(employee=OuterRef("pk"))))
 
 
 def _takes_joiners(run: CourseRun, at: dt.datetime) -> bool:
@@ -841,11 +846,14 @@ def _enrol_joiners(*, run: CourseRun, at: dt.datetime) -> tuple[int, int]:
     return enrol(run=run, people=joiners, at=at, late=True), number
 
 
-def _duties_of_leavers(*, run: CourseRun, at: dt.datetime) -> QuerySet[Enrolment]:
+def _leavers(*, run: CourseRun, at: dt.datetime) -> QuerySet[Employee]:
     last_day = min(timezone.localdate(run.due_at), timezone.localdate(at))
-    gone = Employee.objects.filter(state=Employee.State.LEFT, left_on__lte=last_day)
+    return Employee.objects.filter(state=Employee.State.LEFT, left_on__lte=last_day)
+
+
+def _duties_of_leavers(*, run: CourseRun, at: dt.datetime) -> QuerySet[Enrolment]:
     return (
-        Enrolment.objects.filter(run=run, employee__in=gone.order_by().values("pk"))
+        Enrolment.objects.filter(run=run, employee__in=_leavers(run=run, at=at).order_by().values("pk"))
         .exclude(state__in=[_State.COMPLETED, _State.WITHDRAWN])
         .filter(Q(decided_by=None) | ~Q(state=_State.EXEMPT))
     )
@@ -863,7 +871,7 @@ def _duties_of_returners(*, run: CourseRun, at: dt.datetime) -> QuerySet[Enrolme
     here = Employee.objects.active_on(timezone.localdate(at)).exclude(state=Employee.State.LEFT)
     again = Q(reason=_Reason.LEFT, employee__in=here.order_by().values("pk"))
     if _takes_joiners(run, at):
-        people = planned_people(lines=_opened_lines(run), on=timezone.localdate(at)).exclude(starts_too_late(run))
+        people = _selected_now(run=run, at=at).exclude(starts_too_late(run))
         again |= Q(reason=_Reason.MOVED, employee__in=people.order_by().values("pk"))
     return Enrolment.objects.filter(again, run=run, state=_State.WITHDRAWN, decided_by=None, due_at__gte=at)
 

@@ -8,7 +8,7 @@ from core.models import Event
 from core.periods import Month
 from courses.domain import choice, opening, queries, tallies
 from courses.domain.choice import AlreadyOwed, NotByChoice, NotGivenUp, NotReady, PlannedLater, give_up, take_course
-from courses.domain.exceptions import withdraw_enrolment
+from courses.domain.exceptions import reinstate_enrolment, withdraw_enrolment
 from courses.domain.opening import catch_up, open_month, open_run
 from courses.domain.progress import complete_step
 from courses.domain.queries import Figures, ListState, unit_figures
@@ -419,3 +419,17 @@ def test_proof_of_is_the_newest_certificate_of_the_course_that_is_still_valid(pe
     make_enrolment(person, make_run(course, month="2026-09"), state="completed", certificate=revoked)
     make_enrolment(person, make_run(month="2026-09"), state="completed", certificate=make_certificate(person, AT))
     assert choice.proof_of(enrolment=now, on=AT.date()) == kept
+
+
+@db
+def test_what_hr_reinstated_and_the_person_gave_up_is_the_persons_own_again(person, by):
+    """The last word is the person's, so it may be taken again, and no decision stands on it."""
+    course = make_course()
+    taken = _take(person, course)
+    taken = withdraw_enrolment(enrolment=taken, by=by, at=AT, reason="busy")
+    taken = reinstate_enrolment(enrolment=taken, by=by, at=AT, reason="after all")
+    given_up = give_up(enrolment=taken, by=person.user, at=AT)
+
+    assert _kept(given_up, "state", "reason", "reason_text", "decided_by") == ("withdrawn", "choice", "", None)
+    assert _take(person, course) == taken
+    assert _kept(taken, "state", "voluntary", "decided_by") == ("assigned", True, None)

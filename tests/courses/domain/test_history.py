@@ -219,6 +219,23 @@ def test_changes_since_say_who_when_why_and_what(by):
     assert [one.enrolment for one in history.changes_since(month=NOVEMBER, at=at, people=mine)] == [late]
 
 
+def test_a_course_by_choice_that_went_with_its_person_is_a_change_of_the_roster(by):
+    group = make_unit()
+    one, two = make_unit(group), make_unit(group)
+    taken = make_enrolment(make_employee(unit=one), make_run(make_course(steps=1)), voluntary=True, reason="choice")
+    Enrolment.objects.filter(pk=taken.pk).update(unit=two, changed_at=_day(12))
+    (change,) = history.changes_since(month=NOVEMBER, at=_day(5))
+    assert (change.how, change.by, change.why) == (How.ROSTER, None, "学习任务随人转到了另一单位")
+
+
+def test_a_decision_in_the_words_of_an_earlier_one_is_a_decision_still(by):
+    enrolment = make_enrolment(make_employee(unit=make_unit()), make_run(make_course(steps=1)))
+    enrolment = exceptions.exempt_enrolment(enrolment=enrolment, by=by, at=_day(4), reason="项目")
+    exceptions.reinstate_enrolment(enrolment=enrolment, by=by, at=_day(12), reason="项目")
+    (change,) = history.changes_since(month=NOVEMBER, at=_day(5))
+    assert (change.how, change.by, change.why) == (How.DECIDED, by, "项目")
+
+
 def test_a_leaver_whose_duty_was_extended_before_is_a_change_of_the_roster(by):
     branch = make_unit()
     run = make_run(make_course(steps=1))

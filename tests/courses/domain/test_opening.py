@@ -214,6 +214,16 @@ def open_course(branch, by):
     return CourseRun.objects.get(course=course)
 
 
+def test_catch_up_gives_nothing_to_who_leaves_today(open_course, branch, by):
+    """The duty would be withdrawn by the next catching up, so a second one would change something."""
+    make_employee(branch, name="today", state="left", left_on=dt.date(2026, 11, 10), hired_on=dt.date(2026, 11, 9))
+    make_employee(branch, name="tomorrow", state="left", left_on=dt.date(2026, 11, 11), hired_on=dt.date(2026, 11, 9))
+
+    assert catch_up(run=open_course, by=by, at=local(2026, 11, 10, 22)).joined == 1
+    assert not catch_up(run=open_course, by=by, at=local(2026, 11, 10, 22)).changed
+    assert _states(open_course) == {"first": "assigned", "tomorrow": "assigned"}
+
+
 def test_catch_up_enrols_joiners_while_days_are_left(open_course, branch, by):
     make_employee(unit=branch, name="joiner", hired_on=dt.date(2026, 11, 10))
 
