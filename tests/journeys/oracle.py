@@ -16,7 +16,9 @@ The rules it knows (DOMAIN section 2, docs/decisions/0009):
   taken again; it becomes owed, as far as it is done, when the plan comes to the person while joiners are taken;
 - a person asks for more time or to be excused, once at a time, about what is owed and unfinished while its course is
   open; nothing moves until it is granted, by somebody else, and what is granted is a decision like any other; a request
-  with nothing left to answer lapses.
+  with nothing left to answer lapses;
+- what counts otherwise than when its month was closed is an adjustment: the person's own when begun or done by learning
+  or given up, else decided by who decided it since, else the roster's; with the words of the newest decision.
 """
 
 from __future__ import annotations
@@ -83,29 +85,24 @@ class Person:
         return True
 
 
-@dataclass
-class Duty:
-    """One person's course of one month as the rules have it, and the journal of who changed it when."""
+@dataclass(frozen=True)
+class Change:
+    """One change of a duty: who made it, with which words, and whether its state is another one since."""
 
+    at: dt.datetime
+    who: str
+    text: str
+    of_state: bool
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How a duty counts, and where."""
+
+    state: str
+    on_time: bool | None
+    voluntary: bool
     unit: str
-    due: dt.datetime
-    state: str = "assigned"
-    on_time: bool = False
-    voluntary: bool = False
-    by_hand: bool = False
-    why: str = "plan"
-    begun: bool = False
-    journal: list[tuple[dt.datetime, str]] = field(default_factory=list)
-
-    def change(self, at: dt.datetime, who: str, **values: Any) -> None:
-        if any(getattr(self, name) != value for name, value in values.items()):
-            for name, value in values.items():
-                setattr(self, name, value)
-            self.journal.append((at, who))
-
-    @property
-    def as_far_as_it_is(self) -> str:
-        return "in_progress" if self.begun else "assigned"
 
     def counts(self) -> dict[str, int]:
         if self.voluntary:
@@ -121,6 +118,47 @@ class Duty:
             found["completed"] = 1
             found["on_time"] = int(self.on_time)
         return found
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """What moved since the close, who moved it last, and why."""
+
+    before: Stand | None
+    now: Stand
+    at: dt.datetime
+    who: str
+    why: str
+
+
+@dataclass
+class Duty:
+    """One person's course of one month as the rules have it, and the journal of who changed it when."""
+
+    unit: str
+    due: dt.datetime
+    state: str = "assigned"
+    on_time: bool = False
+    voluntary: bool = False
+    by_hand: bool = False
+    why: str = "plan"
+    begun: bool = False
+    journal: list[Change] = field(default_factory=list)
+
+    def change(self, at: dt.datetime, who: str, text: str = "", **values: Any) -> None:
+        state = self.state
+        if any(getattr(self, name) != value for name, value in values.items()):
+            for name, value in values.items():
+                setattr(self, name, value)
+            self.journal.append(Change(at, who, text, state != self.state))
+
+    @property
+    def stand(self) -> Stand:
+        return Stand(self.state, self.on_time if self.state == "completed" else None, self.voluntary, self.unit)
+
+    @property
+    def as_far_as_it_is(self) -> str:
+        return "in_progress" if self.begun else "assigned"
 
 
 @dataclass
@@ -156,6 +194,7 @@ class Request:
     number: str
     run: Run
     until: dt.date | None
+    text: str
     state: str = "asked"
 
     @property
@@ -172,6 +211,7 @@ class Oracle:
         self.ahead: dict[Month, set[str]] = {}  # who had the duty before the month began
         self.requests: list[Request] = []
         self.audiences: list[tuple[str, dict]] = []  # of the plan: the unit, and the rule for the people in it
+        self.closed: dict[Month, dict[tuple[str, str], tuple[Stand, int]]] = {}  # how each duty stood at the close
         self.on_list: dict[str, set[str]] = {}  # {the unit that an audience and its list are of: who is on it}
 
     def duty(self, number: str, course: str, month: Month) -> Duty | None:
@@ -277,21 +317,25 @@ class Oracle:
             for number, duty in run.duties.items():
                 self._settle(run, number, duty, at)
             if run.planned and self._takes_joiners(run, at):
-                for number in self.people:
-                    self._enrol(run, number, at)
+                for number, person in self.people.items():
+                    if not self._gone(run, person, at):
+                        self._enrol(run, number, at)
+
+    def _gone(self, run: Run, person: Person, at: dt.datetime) -> bool:
+        return person.left is not None and person.left <= min(run.due, at.date())
 
     def _takes_joiners(self, run: Run, at: dt.datetime) -> bool:
         return (run.due - max(at.date(), run.first)).days + 1 >= 7
 
     def _settle(self, run: Run, number: str, duty: Duty, at: dt.datetime) -> None:
         person = self.people[number]
-        gone = person.left is not None and person.left <= min(run.due, at.date())
+        gone = self._gone(run, person, at)
         away = person.away_from(run.first, run.due)
         if gone and duty.state not in ("completed", "withdrawn") and not (duty.by_hand and duty.state == "exempt"):
             # the rule's withdrawal, whoever decided before
             duty.change(at, ROSTER, state="withdrawn", why="left", by_hand=False)
         moved_out = duty.state == "withdrawn" and duty.why == "moved" and not duty.by_hand
-        if moved_out and self._takes_joiners(run, at) and self._finds(run, number, at):
+        if moved_out and not gone and self._takes_joiners(run, at) and self._finds(run, number, at):
             duty.change(at, ROSTER, state="assigned", why="plan")
         self._excuse(run, person, duty, at)
         if duty.state == "exempt" and duty.why == "leave" and not duty.by_hand and not away and at <= duty.due:
@@ -348,7 +392,9 @@ class Oracle:
         return True
 
     # --- decisions
-    def decide(self, number: str, run: Run, what: str, *, until: dt.date, on: dt.date, at: dt.datetime) -> bool:
+    def decide(
+        self, number: str, run: Run, what: str, *, until: dt.date, on: dt.date, at: dt.datetime, text: str
+    ) -> bool:
         """Exempt, withdraw, reinstate, extend, or record training done elsewhere on a day; False when it is refused."""
         duty = run.duties[number]
         unfinished = duty.state in UNFINISHED
@@ -370,11 +416,11 @@ class Oracle:
             "past": {"state": "completed", "on_time": min(end_of(on), at) <= duty.due},
         }[what]
         why = duty.why if what == "extend" else "hand"
-        duty.change(at, DECIDED, **values, why=why, by_hand=True)
+        duty.change(at, DECIDED, text, **values, why=why, by_hand=True)
         return True
 
     # --- requests
-    def ask(self, number: str, run: Run, *, until: dt.date | None, at: dt.datetime) -> Request | None:
+    def ask(self, number: str, run: Run, *, until: dt.date | None, text: str, at: dt.datetime) -> Request | None:
         """Ask for time until a day, or (None) to be excused; None when there is nothing to ask, or it was asked."""
         duty = run.duties[number]
         if duty.voluntary or duty.state not in UNFINISHED or run.closed:
@@ -383,7 +429,7 @@ class Oracle:
             return None
         if any(one.state == "asked" and one.duty is duty for one in self.requests):
             return None
-        self.requests.append(Request(number, run, until))
+        self.requests.append(Request(number, run, until, text))
         return self.requests[-1]
 
     def answer(self, request: Request, what: str, *, sooner: int, at: dt.datetime) -> bool:
@@ -393,7 +439,8 @@ class Oracle:
         if what == "grant":
             kind = "extend" if request.until else "exempt"
             until = request.until - sooner * DAY if request.until else at.date()
-            if not self.decide(request.number, request.run, kind, until=until, on=at.date(), at=at):
+            values = {"until": until, "on": at.date(), "at": at, "text": request.text}
+            if not self.decide(request.number, request.run, kind, **values):
                 return False
         request.state = {"grant": "granted", "refuse": "refused", "take back": "taken_back"}[what]
         return True
@@ -405,6 +452,42 @@ class Oracle:
             if request.state == "asked" and not (useful and request.duty.state in UNFINISHED):
                 request.state = "lapsed"
 
+    # --- the close
+    def close_month(self, month: Month) -> None:
+        self.closed[month] = {
+            (run.course, number): (duty.stand, len(duty.journal))
+            for run in self.runs_of(month)
+            for number, duty in run.duties.items()
+        }
+
+    def adjustments(self, month: Month) -> dict[tuple[str, str], Adjustment]:
+        """{(course, number): what moved since the month was closed}."""
+        found = {}
+        for run in self.runs_of(month):
+            for number, duty in run.duties.items():
+                before, known = self.closed[month].get((run.course, number), (None, 0))
+                if before != duty.stand:
+                    found[run.course, number] = self._adjustment(before, duty, duty.journal[known:])
+        return found
+
+    def _adjustment(self, before: Stand | None, duty: Duty, since: list[Change]) -> Adjustment:
+        now, was = duty.stand, before.state if before else None
+        decisions = [one for one in since if one.who == DECIDED]
+        if was != now.state:
+            newest = [one for one in since if one.of_state][-1]
+            # Whoever brought a duty back has moved it, though the person has gone on with it since.
+            brought_back = was in ("exempt", "withdrawn") and now.state == "in_progress"
+            who = DECIDED if brought_back and decisions else newest.who
+        else:
+            who = DECIDED if decisions else ROSTER
+        if who == OWN:
+            why = ""
+        elif before and before.unit != now.unit and before.counts() == now.counts():
+            why = "the duty went with the person to another unit"
+        else:
+            why = decisions[-1].text if who == DECIDED else "left the company"
+        return Adjustment(before, now, duty.journal[-1].at, who, why)
+
     # --- figures
     def figures(self, runs: Iterable[Run]) -> dict[str, dict[str, int]]:
         """{unit code: counts} over the unit and everything below it; units with nothing are left out."""
@@ -412,7 +495,7 @@ class Oracle:
         for run in runs:
             for duty in run.duties.values():
                 for unit in self.upwards(duty.unit):
-                    for column, number in duty.counts().items():
+                    for column, number in duty.stand.counts().items():
                         found[unit][column] += number
         return {unit: counts for unit, counts in found.items() if any(counts.values())}
 

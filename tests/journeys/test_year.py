@@ -85,8 +85,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("ask"), PERSON, COURSE, st.integers(0, 1), st.none() | st.integers(0, 32)),
     st.tuples(st.just("answer"), st.integers(0, 2), st.sampled_from(ANSWERS), st.integers(0, 3)),
 )
-DAYS = st.tuples(st.integers(0, 119), st.lists(ACTIONS, min_size=1, max_size=4))
-HISTORY = st.lists(DAYS, min_size=1, max_size=8).map(
+DAYS = st.tuples(st.integers(0, 119), st.lists(ACTIONS, min_size=1, max_size=6))
+HISTORY = st.lists(DAYS, min_size=1, max_size=9).map(
     lambda days: [(offset, action) for offset, actions in days for action in actions]
 )
 

@@ -6,15 +6,18 @@ What the rules are is written in tests/journeys/oracle.py.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable
 
 import pytest
 from django.db import connection
 from django.db.models import Sum
+from django.utils import translation
 
 from core.periods import Month
 from courses.domain import audiences, choice, closing, exceptions, opening, people_lists, progress, requests, tallies
-from courses.domain.history import figures_as_of
+from courses.domain.history import Stand as HistoryStand
+from courses.domain.history import changes_since, figures_as_of
 from courses.models import Audience, ClosedFigure, CourseRun, DutyRequest, Enrolment, MonthClose, PeopleList, Tally
 from people.domain.leave import add_leave, remove_leave
 from people.domain.moves import mark_left, move_employee
@@ -22,7 +25,7 @@ from people.domain.units import move_unit
 from people.models import Employee, Leave, OrgUnit, Position
 from tests.factories.courses import PUBLISHED, make_audience, make_course, make_programme
 from tests.factories.people import make_employee, make_position, make_unit, make_user
-from tests.journeys.oracle import COLUMNS, DAY, FAMILIES, ZONE, Oracle, Person, Request
+from tests.journeys.oracle import COLUMNS, DAY, DECIDED, FAMILIES, ZONE, Adjustment, Oracle, Person, Request, Stand
 
 MAIN, EXTRA = "MAIN", "EXTRA"  # the course of the plan, and one that is taken by choice alone
 
@@ -67,6 +70,7 @@ class Company:
             self.change_rule(len(self.audiences) - 1, rule, at=PUBLISHED)
             plan = [(self.courses[MAIN], month) for month in months]
             make_programme(audience, plan=plan)
+        self.reasons = (f"as agreed, file {number}" for number in itertools.count(1))
         self.requests: list[tuple[int, Request]] = []  # the id of each, and what the oracle knows of it
         self.frozen: dict[Month, tuple[dt.datetime, dict[str, dict[str, int]]]] = {}
 
@@ -210,7 +214,8 @@ class Company:
         if duty is None:
             return
         enrolment = self._enrolment(number, course, month)
-        values = {"enrolment": enrolment, "by": self.hr, "at": at, "reason": "as agreed"}
+        reason = next(self.reasons)
+        values = {"enrolment": enrolment, "by": self.hr, "at": at, "reason": reason}
         until, on = duty.due.date() + days * DAY, at.date() - days * DAY
         try:
             match what:
@@ -228,7 +233,11 @@ class Company:
         except (exceptions.NotPossibleNow, exceptions.DueRefused):
             accepted = False
         run = self.oracle.runs[course, month]
-        assert accepted == self.oracle.decide(number, run, what, until=until, on=on, at=at), (what, duty, at)
+        assert accepted == self.oracle.decide(number, run, what, until=until, on=on, at=at, text=reason), (
+            what,
+            duty,
+            at,
+        )
 
     def take(self, number: str, course: str, at: dt.datetime) -> None:
         """Take a course by choice; twice changes nothing."""
@@ -261,14 +270,15 @@ class Company:
         until = None if days is None else duty.due.date() + days * DAY
         kind = DutyRequest.Kind.EXEMPTION if until is None else DutyRequest.Kind.EXTENSION
         enrolment = self._enrolment(number, course, month)
-        values = {"enrolment": enrolment, "kind": kind, "code": DutyRequest.Code.SICK, "text": "please", "at": at}
+        text = next(self.reasons)
+        values = {"enrolment": enrolment, "kind": kind, "code": DutyRequest.Code.SICK, "text": text, "at": at}
         with pytest.raises(requests.NotOwnDuty):
             requests.ask(**values, until=until, by=self.hr)
         try:
             asked = requests.ask(**values, until=until, by=self._employee(number).user)
         except (requests.NothingToAsk, requests.AlreadyAsked, exceptions.DueRefused):
             asked = None
-        known = self.oracle.ask(number, self.oracle.runs[course, month], until=until, at=at)
+        known = self.oracle.ask(number, self.oracle.runs[course, month], until=until, text=text, at=at)
         assert (asked is None) == (known is None), (duty, until, at)
         if asked is not None and known is not None:
             self.requests.append((asked.pk, known))
@@ -336,6 +346,7 @@ class Company:
         closing.sign_off(close=close, unit=group, by=self.hr, at=at)
         assert closing.close_month(close=close, by=self.hr, at=at)
         assert not closing.close_month(close=close, by=self.hr, at=at)
+        self.oracle.close_month(month)
         self.frozen[month] = (at, counted)
 
     def check(self) -> None:
@@ -360,6 +371,25 @@ class Company:
                 for unit, figures in figures_as_of(at=at, month=month).items()
             ]
             assert self._by_code(then) == counted, month
+            assert self._adjustments(close) == self.oracle.adjustments(month), month
+            group = closing.closed_units(close=close)[self.units["G"]]
+            now = self.oracle.figures(self.oracle.runs_of(month))["G"]
+            assert {column: getattr(group.adjusted, column) for column in COLUMNS} == now, month
+
+    def _adjustments(self, close: MonthClose) -> dict[tuple[str, str], Adjustment]:
+        """What the history says moved since a month was closed, who moved it and why; in the form of the oracle's."""
+        found = {}
+        with translation.override("en"):
+            for change in changes_since(month=close.month, at=close.closed_at, newest=close.newest_change):
+                assert change.by == (self.hr if change.how == DECIDED else None), change
+                key = change.enrolment.run.course.code, change.employee.employee_no
+                before = self._stand(change.before) if change.before else None
+                found[key] = Adjustment(before, self._stand(change.now), change.at, change.how, change.why)
+        return found
+
+    def _stand(self, stand: HistoryStand) -> Stand:
+        on_time = stand.on_time if stand.state == Enrolment.State.COMPLETED else None
+        return Stand(stand.state, on_time, stand.voluntary, stand.unit.code)
 
     def _by_code(self, rows: Iterable[dict]) -> dict[str, dict[str, int]]:
         """Rows of figures in the form of the oracle's: units with nothing are left out."""
