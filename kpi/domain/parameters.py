@@ -17,8 +17,8 @@ points; ``rating`` reads what the raters said and no indicator. ``bonus`` and ``
 
 A pay rule::
 
-    {"pool": {"mode": "closed"}, "cap_fen": 1000000, "floor_fen": 0, "reserve_share": "5", "without_review": "1.00",
-     "unit_bands": [{"grade": "A", "coefficient": "1.05"}, …]}
+    {"pool": {"mode": "closed", "share": "people"}, "cap_fen": 1000000, "cap_share": "150", "floor_fen": 0, "floor_share": "0",
+     "reserve_share": "5", "without_review": "1.00", "unit_bands": [{"grade": "A", "coefficient": "1.05"}, …]}
 
 An award rule::
 
@@ -409,3 +409,106 @@ def _whole(read: _Reader, data: dict, key: str, least: int, most: int) -> int:
         )
         return least
     return value
+
+
+# --- pay rules ----------------------------------------------------------------------------------------------------------
+POOL_MODES = ("open", "ceiling", "closed")
+POOL_SHARES = ("people", "units")
+
+
+@dataclass(frozen=True)
+class UnitBand:
+    """The coefficient that the grade of a unit's own scorecard gives everybody in it."""
+
+    grade: str
+    coefficient: Decimal
+
+
+@dataclass(frozen=True)
+class PayRule:
+    """The parameters of a pay rule, checked. Shares are per cent; money is fen for a full month at work.
+
+    ``mode``: the amount is given (closed), at most (ceiling) or what comes out (open). ``share``: the money goes to the
+    people at once, or first to the units by base x unit coefficient x attendance and then to their people. The cap is
+    the lower one of ``cap_fen`` and ``cap_share`` of the base, the floor the higher one of its two; None: no cap.
+    ``reserve_share`` of the money is kept back for objections that are upheld. ``without_review`` is the coefficient of
+    who has no review in the cycle.
+    """
+
+    mode: str
+    share: str = "people"
+    cap_fen: int | None = None
+    cap_share: Decimal | None = None
+    floor_fen: int = 0
+    floor_share: Decimal = Decimal(0)
+    reserve_share: Decimal = Decimal(0)
+    without_review: Decimal = Decimal(1)
+    unit_bands: tuple[UnitBand, ...] = ()
+
+    def unit_coefficient(self, grade: str) -> Decimal:
+        """What a unit's grade gives; 1 where the rule says nothing of it."""
+        return next((band.coefficient for band in self.unit_bands if band.grade == grade), Decimal(1))
+
+
+def pay_rule(parameters: dict) -> PayRule:
+    """This function will read the parameters of a pay rule. Raises ParametersWrong with every fault found."""
+    read = _Reader()
+    pool = parameters.get("pool")
+    pool = pool if isinstance(pool, dict) else {}
+    mode, share = pool.get("mode"), pool.get("share", "people")
+    if mode not in POOL_MODES:
+        read.fault("pool.mode", _("Choose whether the pool is closed, a ceiling or open."))
+    if share not in POOL_SHARES:
+        read.fault("pool.share", _("Choose whether the money goes to the people at once or first to the units."))
+    elif share == "units" and mode == "open":
+        read.fault("pool.share", _("An open pool has no amount that units could share: choose the people."))
+    bands = []
+    for position, row in enumerate(read.rows(parameters, "unit_bands", "pay"), start=1):
+        place = f"unit_bands.{position}"
+        bands.append(UnitBand(read.text(row, "grade", place)[:4], read.number(row, "coefficient", place)))
+        if bands[-1].coefficient < 0:
+            read.fault(f"{place}.coefficient", _("A coefficient cannot be below 0."))
+    if len({band.grade for band in bands}) != len(bands):
+        read.fault("unit_bands", _("A grade stands there twice."))
+    rule = PayRule(
+        mode=mode if mode in POOL_MODES else "closed",
+        share=share if share in POOL_SHARES else "people",
+        cap_fen=_fen(read, parameters, "cap_fen"),
+        cap_share=read.number(parameters, "cap_share", "pay")
+        if parameters.get("cap_share") not in (None, "")
+        else None,
+        floor_fen=_fen(read, parameters, "floor_fen") or 0,
+        floor_share=read.number(parameters, "floor_share", "pay", "0"),
+        reserve_share=read.number(parameters, "reserve_share", "pay", "0"),
+        without_review=read.number(parameters, "without_review", "pay", "1"),
+        unit_bands=tuple(bands),
+    )
+    _pay_limits(read, rule)
+    if read.faults:
+        raise ParametersWrong(read.faults)
+    return rule
+
+
+def _fen(read: _Reader, data: dict, key: str) -> int | None:
+    value = data.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 10**13:
+        read.fault(f"pay.{key}", _("Write an amount of money that is not below 0."))
+        return None
+    return value
+
+
+def _pay_limits(read: _Reader, rule: PayRule) -> None:
+    if rule.cap_fen == 0 or (rule.cap_share is not None and rule.cap_share <= 0):
+        read.fault("cap", _("A cap lies above 0; leave it empty for none."))
+    if rule.floor_share < 0:
+        read.fault("floor", _("Write a share that is not below 0."))
+    if rule.cap_fen is not None and rule.floor_fen > rule.cap_fen:
+        read.fault("floor", _("The floor lies above the cap."))
+    if rule.cap_share is not None and rule.floor_share > rule.cap_share:
+        read.fault("floor", _("The floor lies above the cap."))
+    if not 0 <= rule.reserve_share < 100:
+        read.fault("reserve_share", _("Write a share from 0 to below 100."))
+    if rule.without_review < 0:
+        read.fault("without_review", _("A coefficient cannot be below 0."))
