@@ -152,11 +152,11 @@ def write_measures(
     if len(set(keys)) < len(keys):
         raise MeasuredTwice
     with transaction.atomic():
-        standing = _standing(rows)
+        there = standing(rows)
         made: list[Measure] = []
         new = corrected = 0
         for row in rows:
-            before = standing.get(row.key)
+            before = there.get(row.key)
             if (row.value is None) if before is None else figures_of(before) == row.figures:
                 continue
             if before is not None and not row.reason.strip():
@@ -168,8 +168,11 @@ def write_measures(
     return Written(new, corrected, len(rows) - len(made), tuple(one.pk for one in made))
 
 
-def _standing(rows: list[NewMeasure]) -> dict[tuple, Measure]:
-    """{key: the measure in force} of the subjects of some rows, asked for by indicator and month."""
+def standing(rows: list[NewMeasure]) -> dict[tuple, Measure]:
+    """This function will return {key of a row: the newest measure of its subject} of those rows that have one.
+
+    A query for each indicator and month, of people and of units.
+    """
     wanted: dict[tuple[int, str], list[NewMeasure]] = defaultdict(list)
     for row in rows:
         wanted[row.indicator.pk, str(row.month)].append(row)
@@ -178,10 +181,10 @@ def _standing(rows: list[NewMeasure]) -> dict[tuple, Measure]:
         for name in ("employee", "org_unit"):
             ids = [row.unit if name == "org_unit" else row.employee for row in some]
             for batch in batches((pk for pk in ids if pk is not None), _BATCH):
-                standing = Measure.objects.filter(
+                newest = Measure.objects.filter(
                     indicator=indicator, month=month, superseded_by=None, **{f"{name}__in": batch}
-                ).order_by()
-                for one in standing:
+                )
+                for one in newest.order_by():
                     found[indicator, month, one.employee_id, one.org_unit_id] = one
     return found
 
