@@ -123,13 +123,14 @@ def make_published_version(
     effective_from=FROM,
     audience=None,
     number=1,
+    family="scorecard",
 ) -> RuleVersion:
-    """A version of a scorecard as it stands when somebody published it (or ``state="draft"``)."""
+    """A version of a scorecard (or other family) as it stands when somebody published it (or ``state="draft"``)."""
     make_indicators()
     rule, _new = Rule.objects.get_or_create(
         code=code,
         defaults={
-            "family": "scorecard", "name": "网点计分卡", "name_en": "Branch scorecard", "subject": subject, "scope": scope,
+            "family": family, "name": "网点计分卡", "name_en": "Branch scorecard", "subject": subject, "scope": scope,
             "audience": audience,
         },
     )  # fmt: skip
@@ -166,20 +167,3 @@ AWARD = {
         },
     ],
 }
-
-
-def make_published(rule: Rule, parameters: dict, *, effective_from: dt.date, number: int = 1) -> RuleVersion:
-    """A version in force from a day on, published by nobody in particular."""
-    at = dt.datetime.combine(effective_from, dt.time(), dt.UTC) - dt.timedelta(days=30)
-    return RuleVersion.objects.create(
-        rule=rule,
-        number=number,
-        state="published",
-        parameters=parameters,
-        text_zh="规则正文",
-        text_en="The text of the rule",
-        effective_from=effective_from,
-        proposed_at=at,
-        published_at=at,
-        content_hash="0" * 64,
-    )

@@ -10,10 +10,10 @@ from core.periods import Month
 from kpi.domain import awards
 from kpi.domain.measures import NewMeasure, write_measures
 from kpi.domain.rules import InForceMissing
-from kpi.models import Award, AwardRound, Nomination, Rule, Vote
+from kpi.models import Award, AwardRound, Nomination, Vote
 from tests.factories.certificates import make_design
 from tests.factories.courses import local
-from tests.factories.kpi import AWARD, make_indicators, make_published
+from tests.factories.kpi import AWARD, make_indicators, make_published_version
 from tests.factories.people import make_employee, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
@@ -35,9 +35,12 @@ class House:
         self.indicators = make_indicators()
         self.hr = make_user()
         self.committee = [make_user() for _ in range(4)]
-        rule = Rule.objects.create(family="award", code="star", name="服务明星", scope=self.province)
-        self.version = make_published(rule, AWARD, effective_from=dt.date(2026, 7, 1))
-        self.programme = awards.make_programme(rule=rule, kind=kind, design=make_design(AT), by=self.hr, at=AT)
+        self.version = make_published_version(
+            AWARD, scope=self.province, code="star", family="award", effective_from=dt.date(2026, 7, 1)
+        )
+        self.programme = awards.make_programme(
+            rule=self.version.rule, kind=kind, design=make_design(AT), by=self.hr, at=AT
+        )
         self.by = make_user()
 
     def person(self, branch=0, training="100", complaints="0", **fields):
