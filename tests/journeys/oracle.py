@@ -37,6 +37,7 @@ DAY = dt.timedelta(days=1)
 COLUMNS = ("assigned", "started", "completed", "on_time", "exempt", "withdrawn", "voluntary", "voluntary_done")
 UNFINISHED = ("assigned", "in_progress")
 FAMILIES = {"Teller": "Counter", "Adviser": "Counter", "Auditor": "Inspection"}  # position: job family
+ROSTER_SAYS = {"left": "left the company", "leave": "on leave for the whole window"}
 OWN, DECIDED, ROSTER = "own", "decided", "roster"  # who made a change
 
 
@@ -485,7 +486,7 @@ class Oracle:
         elif before and before.unit != now.unit and before.counts() == now.counts():
             why = "the duty went with the person to another unit"
         else:
-            why = decisions[-1].text if who == DECIDED else "left the company"
+            why = decisions[-1].text if who == DECIDED else ROSTER_SAYS[duty.why]
         return Adjustment(before, now, duty.journal[-1].at, who, why)
 
     # --- figures

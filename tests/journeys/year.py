@@ -262,11 +262,11 @@ class Company:
         assert given_up == self.oracle.give_up(number, course, month, at), (duty, at)
 
     # --- requests
-    def ask(self, number: str, course: str, month: Month, *, days: int | None, at: dt.datetime) -> None:
+    def ask(self, number: str, course: str, month: Month, *, days: int | None, at: dt.datetime) -> bool:
         """Ask for so many ``days`` more from the due day, or (None) to be excused."""
         duty = self.oracle.duty(number, course, month)
         if duty is None:
-            return
+            return False
         until = None if days is None else duty.due.date() + days * DAY
         kind = DutyRequest.Kind.EXEMPTION if until is None else DutyRequest.Kind.EXTENSION
         enrolment = self._enrolment(number, course, month)
@@ -282,6 +282,7 @@ class Company:
         assert (asked is None) == (known is None), (duty, until, at)
         if asked is not None and known is not None:
             self.requests.append((asked.pk, known))
+        return asked is not None
 
     def answer(self, place: int, what: str, *, sooner: int, at: dt.datetime) -> None:
         """Grant, refuse or take back one of what was asked lately; nobody answers what he asked himself."""
