@@ -152,7 +152,7 @@ def propose_version(
             newest = rule.versions.order_by("-number").first()
             if newest is not None and newest.state != _State.PUBLISHED:
                 raise InWork
-            values = {
+            values: dict[str, Any] = {
                 "parameters": parameters,
                 "text_zh": None if text_zh is None else _plain(text_zh),
                 "text_en": None if text_en is None else _plain(text_en),
@@ -281,8 +281,15 @@ def begin_consultation(*, version: RuleVersion, by: User | None, at: dt.datetime
             raise NotInWork
         _complete(now)
         _move(now, state=_State.CONSULTING)
-        values = {"before": {"state": _State.DRAFT}, "after": {"state": _State.CONSULTING, "revision": now.revision}}
-        record_event(chain=_CHAIN, action="consultation begun", subject=now, actor=by, at=at, **values)
+        record_event(
+            chain=_CHAIN,
+            action="consultation begun",
+            subject=now,
+            actor=by,
+            at=at,
+            before={"state": _State.DRAFT},
+            after={"state": _State.CONSULTING, "revision": now.revision},
+        )
         now.refresh_from_db()
     return now
 
@@ -417,7 +424,7 @@ def people_of(rule: Rule, on: dt.date) -> QuerySet[Employee]:
     chosen = select_people(rule=rule.audience.rule, scope=rule.audience.scope, on=on)
     if rule.scope.contains(rule.audience.scope):
         return chosen
-    return chosen.in_unit(rule.scope)
+    return chosen.filter(unit__path__startswith=rule.scope.path)
 
 
 def rules_of(employee: Employee, on: dt.date) -> list[Rule]:

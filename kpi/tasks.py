@@ -1,0 +1,17 @@
+"""By the clock and in the background: what the domain of performance does when nobody looks."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.utils import timezone
+
+from core.jobs import every_night
+from kpi import measure_jobs  # noqa: F401 - its jobs and what it does at night
+from kpi.domain import rule_reminders
+
+
+@every_night("kpi.tell_of_rules")
+def tell_of_rules(now: dt.datetime) -> dict:
+    """Tell everybody who has a rule to read and was not told at this step yet, in the page."""
+    return {"told": rule_reminders.tell_by_the_clock(on=timezone.localdate(now), at=now)}
