@@ -9,24 +9,30 @@ is revoked with a reason and never deleted.
 from __future__ import annotations
 
 import datetime as dt
+import io
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
+from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
+from PIL import Image, ImageOps
+from wagtail.models import Collection
 
 from certificates.domain.issuing import Subject, issue_certificates, revoke_certificate
 from certificates.models import CertificateDesign
 from core.events import Link, record_event, record_events
+from core.models import Picture
 from core.notices import notify
 from core.periods import Month
 from kpi.domain import measures
 from kpi.domain.distribution import Claim, share_out
 from kpi.domain.parameters import AwardRule, award_rule
-from kpi.domain.rules import require_in_force
+from kpi.domain.rules import people_of, require_in_force
 from kpi.models import (
     Award,
     AwardProgramme,
@@ -41,6 +47,7 @@ from kpi.models import (
 from people.models import Employee, OrgUnit, User
 
 CHAIN = "awards"
+PHOTOS = "Honours"  # where photographs of the wall lie in the library of pictures
 
 
 class NotThisState(Exception):
@@ -65,6 +72,14 @@ class NominatedAlready(Exception):
 
 class NobodyNamed(Exception):
     """A person, a unit, or the name of a team or project must be given, as the honour asks."""
+
+
+class OutsideScope(Exception):
+    """The honour is not for this person or unit: of another part of the house, or no longer at work."""
+
+
+class RoundExists(Exception):
+    """The honour has a round of these months already."""
 
 
 class TooLate(Exception):
@@ -108,7 +123,11 @@ class DecidedAlready(Exception):
 
 
 class OwnMatter(Exception):
-    """Whoever nominated or objected does not decide the objection."""
+    """Nobody acts in a matter of his own: whoever nominated, objected or is honoured does not decide or grant."""
+
+
+class ObjectedAlready(Exception):
+    """The person said something against the nomination before, and it is not answered yet."""
 
 
 class AlreadyRevoked(Exception):
@@ -154,8 +173,8 @@ def open_round(
 ) -> AwardRound:
     """This function will open a round for nominations, with a quota for every unit right below the rule's scope.
 
-    ``places``: the rule's number unless another is given. Raises OtherRule, InForceMissing,
-    NoCommittee.
+    ``places``: the rule's number unless another is given. The committee is told when the vote begins. Raises OtherRule,
+    InForceMissing, NoCommittee and RoundExists.
     """
     if version.rule_id != programme.rule_id:
         raise OtherRule
@@ -164,18 +183,22 @@ def open_round(
     if len(members) < 3:
         raise NoCommittee
     rule = award_rule(version.parameters)
-    made = AwardRound.objects.create(
-        programme=programme,
-        version=version,
-        name=name,
-        name_en=name_en,
-        first_month=first_month,
-        last_month=last_month,
-        places=places or rule.places,
-        nominate_until=nominate_until,
-        created_by=by,
-        created_at=at,
-    )
+    try:
+        with transaction.atomic():
+            made = AwardRound.objects.create(
+                programme=programme,
+                version=version,
+                name=name,
+                name_en=name_en,
+                first_month=first_month,
+                last_month=last_month,
+                places=places or rule.places,
+                nominate_until=nominate_until,
+                created_by=by,
+                created_at=at,
+            )
+    except IntegrityError as double:
+        raise RoundExists from double
     made.committee.set(members)
     scope = programme.rule.scope
     units = list(OrgUnit.objects.under(scope).filter(depth=scope.depth + 1))
@@ -217,8 +240,8 @@ def nominate(
     """This function will put somebody forward and check at once what the rule asks for.
 
     A person for an honour of persons, a unit for one of units, a title with members for teams and projects; members are
-    kept in the order of their numbers. Raises NotThisState, TooLate, NobodyNamed, OwnNomination, NominatedAlready and
-    ReasonMissing for an empty citation.
+    kept in the order of their numbers. Raises NotThisState, TooLate, NobodyNamed, OutsideScope, OwnNomination,
+    NominatedAlready and ReasonMissing for an empty citation.
     """
     if round.state != AwardRound.State.NOMINATING:
         raise NotThisState
@@ -239,6 +262,11 @@ def nominate(
     own = getattr(by, "employee", None)
     if own is not None and (own == employee or own in people):
         raise OwnNomination
+    _within(round, [employee] if employee else people, unit, timezone.localdate(at))
+    if kind == AwardProgramme.Kind.UNIT:
+        standing = round.nominations.exclude(state=Nomination.State.WITHDRAWN)
+        if standing.filter(employee=None, unit=unit).exists():
+            raise NominatedAlready
     checks = check_list(round=round, employee=employee, unit=unit, members=people)
     try:
         with transaction.atomic():
@@ -260,6 +288,15 @@ def nominate(
     made.members.set(people)
     _event(made, "nominated", by, at, after={"state": made.state, "employee": employee and employee.employee_no})
     return made
+
+
+def _within(round: AwardRound, people: list[Employee], unit: OrgUnit | None, on: dt.date) -> None:
+    """An honour of a province is for its people at work, of the rule's audience, and for its units."""
+    rule = round.programme.rule
+    if people and people_of(rule, on).filter(pk__in=[each.pk for each in people]).count() != len(people):
+        raise OutsideScope
+    if unit is not None and not people and not rule.scope.contains(unit):
+        raise OutsideScope
 
 
 def _state_by(checks: list[dict]) -> str:
@@ -344,6 +381,15 @@ def begin_voting(*, round: AwardRound, by: User | None, at: dt.datetime) -> None
     """This function will close the nominations and let the committee vote on those that meet the conditions."""
     _move(round, [AwardRound.State.NOMINATING], AwardRound.State.VOTING)
     _event(round, "voting begun", by, at)
+    for member in round.committee.all():
+        notify(
+            user=member,
+            text_zh=f"「{round.name}」请您投票。",
+            text_en=f"Your vote on “{round.name_en or round.name}” is asked for.",
+            at=at,
+            url=f"/honours/rounds/{round.pk}/vote/",
+            key=f"vote-{round.pk}",
+        )
 
 
 def must_recuse(*, nomination: Nomination, member: User) -> bool:
@@ -516,7 +562,8 @@ def _tell(nomination: Nomination, round: AwardRound, at: dt.datetime) -> None:
 def object_to(*, nomination: Nomination, text: str, by: User, at: dt.datetime) -> Objection:
     """This function will take what somebody says against a chosen nomination, while it is public.
 
-    Raises NotThisState (not public, or the last day has passed) and ReasonMissing.
+    Whoever opened the round is told. Raises NotThisState (not public, or the last day has passed), ReasonMissing and
+    ObjectedAlready.
     """
     round = nomination.round
     public = round.state == AwardRound.State.PUBLICITY and nomination.state == Nomination.State.CHOSEN
@@ -524,8 +571,18 @@ def object_to(*, nomination: Nomination, text: str, by: User, at: dt.datetime) -
         raise NotThisState
     if not text.strip():
         raise ReasonMissing
+    if Objection.objects.filter(nomination=nomination, by=by, state=Objection.State.OPEN).exists():
+        raise ObjectedAlready
     made = Objection.objects.create(nomination=nomination, text=text.strip(), by=by, at=at)
     _event(nomination, "objected", by, at)
+    notify(
+        user=round.created_by,
+        text_zh=f"「{round.name}」公示期内收到异议，请答复。",
+        text_en=f"Something was said against a name of “{round.name_en or round.name}”. Please answer it.",
+        at=at,
+        url=f"/hr/honours/rounds/{round.pk}/",
+        key=f"objection-{made.pk}",
+    )
     return made
 
 
@@ -533,9 +590,10 @@ def object_to(*, nomination: Nomination, text: str, by: User, at: dt.datetime) -
 def decide_objection(*, objection: Objection, uphold: bool, answer: str, by: User, at: dt.datetime) -> None:
     """This function will answer an objection; upheld, the nomination is no longer chosen and its place stays empty.
 
-    Raises DecidedAlready, ReasonMissing, OwnMatter (whoever nominated or objected).
+    Whoever objected is told. Raises DecidedAlready, ReasonMissing, OwnMatter (whoever nominated, objected or is
+    nominated).
     """
-    if by.pk in (objection.by_id, objection.nomination.by_id):
+    if by.pk in (objection.by_id, objection.nomination.by_id) or _is_honoured(by, [objection.nomination]):
         raise OwnMatter
     if not answer.strip():
         raise ReasonMissing
@@ -552,6 +610,20 @@ def decide_objection(*, objection: Objection, uphold: bool, answer: str, by: Use
             state=Nomination.State.NOT_CHOSEN
         )
     _event(objection.nomination, f"objection {state}", by, at, reason=answer.strip())
+    notify(
+        user=objection.by,
+        text_zh="您提出的异议已有答复。",
+        text_en="What you said against a nomination was answered.",
+        at=at,
+        url="/honours/#said",
+        key=f"answer-{objection.pk}",
+    )
+
+
+def _is_honoured(user: User, nominations: Iterable[Nomination]) -> bool:
+    """Is this person nominated himself, alone or as a member?"""
+    own = getattr(user, "employee", None)
+    return own is not None and any(own in _honoured(each) for each in nominations)
 
 
 @transaction.atomic
@@ -559,7 +631,7 @@ def grant(*, round: AwardRound, by: User | None, at: dt.datetime) -> list[Award]
     """This function will grant what was chosen, after the last day of publicity and with every objection answered.
 
     Every person honoured gets a numbered certificate; a unit, team or project gets an award of its own beside those of
-    its members. Raises NotThisState, StillPublic, ObjectionsOpen.
+    its members. Raises NotThisState, StillPublic, ObjectionsOpen, and OwnMatter for somebody who is chosen.
     """
     if round.state != AwardRound.State.PUBLICITY or round.publicity_until is None:
         raise NotThisState
@@ -567,12 +639,14 @@ def grant(*, round: AwardRound, by: User | None, at: dt.datetime) -> list[Award]
         raise StillPublic
     if Objection.objects.filter(nomination__round=round, state=Objection.State.OPEN).exists():
         raise ObjectionsOpen
-    _move(round, [AwardRound.State.PUBLICITY], AwardRound.State.GRANTED, granted_at=at)
     chosen = list(
         round.nominations.filter(state=Nomination.State.CHOSEN)
         .select_related("employee__unit", "employee__user", "unit")
         .prefetch_related("members__unit", "members__user")
     )
+    if by is not None and _is_honoured(by, chosen):
+        raise OwnMatter
+    _move(round, [AwardRound.State.PUBLICITY], AwardRound.State.GRANTED, granted_at=at)
     awards, subjects = [], []
     for nomination in chosen:
         if nomination.employee is None:
@@ -649,9 +723,11 @@ def cancel_round(*, round: AwardRound, reason: str, by: User | None, at: dt.date
 
 @transaction.atomic
 def revoke(*, award: Award, reason: str, by: User, at: dt.datetime) -> None:
-    """This function will revoke an award and its certificate, for good. Raises ReasonMissing, AlreadyRevoked."""
+    """This function will revoke an award and its certificate, for good. Raises ReasonMissing, AlreadyRevoked, OwnMatter."""
     if not reason.strip():
         raise ReasonMissing
+    if _is_honoured(by, [award.nomination]):
+        raise OwnMatter
     moved = Award.objects.filter(pk=award.pk, revoked_at=None).update(
         revoked_at=at, revoked_by=by, revoked_reason=reason.strip()
     )
@@ -670,6 +746,51 @@ def show_on_wall(*, award: Award, shown: bool, by: User, at: dt.datetime) -> Non
     if moved:
         award.refresh_from_db()
         _event(award, "shown" if shown else "hidden", by, at)
+
+
+PHOTO_SIDE = 1600  # pixels; nothing on the wall is shown larger
+
+
+class NoPicture(Exception):
+    """The file is not a picture that can be read."""
+
+
+def clean_photo(file: BinaryIO) -> ContentFile:
+    """This function will draw a photograph anew as JPEG, upright and at most PHOTO_SIDE wide or high.
+
+    What cameras write into a file (where and when it was taken) stays behind. Raises NoPicture.
+    """
+    try:
+        with Image.open(file) as opened:
+            upright = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as broken:
+        raise NoPicture from broken
+    upright.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    drawn = io.BytesIO()
+    upright.save(drawn, "JPEG", quality=88)
+    return ContentFile(drawn.getvalue(), name=f"{secrets.token_hex(8)}.jpg")
+
+
+@transaction.atomic
+def set_photo(*, award: Award, file: BinaryIO | None, by: User, at: dt.datetime) -> None:
+    """This function will hang a photograph beside an award, or take it away (None); the one before is deleted.
+
+    Raises NoPicture.
+    """
+    before, picture = award.photo, None
+    if file is not None:
+        content = clean_photo(file)
+        root = Collection.get_first_root_node()
+        shelf = root.get_children().filter(name=PHOTOS).first() or root.add_child(name=PHOTOS)
+        # Called by the number of the award: the library of pictures names nobody.
+        picture = Picture(title=f"{PHOTOS} {award.pk}", file=content, collection=shelf, uploaded_by_user=by)
+        picture.save()
+    if not Award.objects.filter(pk=award.pk, photo=before).update(photo=picture):
+        raise NotThisState
+    award.photo = picture
+    if before is not None:
+        before.delete()
+    _event(award, "photo set" if picture else "photo taken away", by, at)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------

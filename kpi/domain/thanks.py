@@ -50,6 +50,11 @@ def hide_thanks(*, thanks: Thanks, at: dt.datetime) -> bool:
     return bool(Thanks.objects.filter(pk=thanks.pk, hidden_at=None).update(hidden_at=at))
 
 
+def show_thanks(*, thanks: Thanks) -> bool:
+    """This function will show thanks again that were hidden; False when they were not."""
+    return bool(Thanks.objects.filter(pk=thanks.pk, hidden_at__isnull=False).update(hidden_at=None))
+
+
 def thanks_for(employee: Employee, *, hidden: bool = False) -> QuerySet[Thanks]:
     """This function will return the thanks a person got, the newest first; hidden ones only for the person."""
     rows = Thanks.objects.filter(receiver=employee).select_related("giver")

@@ -1,5 +1,6 @@
 from kpi.models.development import CourseForIndicator, DevelopmentItem
 from kpi.models.measures import Indicator, Measure, MeasureImport
+from kpi.models.pages import HonourWallPage
 from kpi.models.pay_runs import (
     PayAttendance,
     PayBase,
@@ -36,6 +37,7 @@ __all__ = [
     "ConsultationNote",
     "CourseForIndicator",
     "DevelopmentItem",
+    "HonourWallPage",
     "Indicator",
     "Measure",
     "MeasureImport",

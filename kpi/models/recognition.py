@@ -7,6 +7,7 @@ from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from certificates.models import Certificate, CertificateDesign
+from core.models import Picture
 from core.periods import MonthField
 from kpi.models.rules import Rule, RuleVersion
 from people.models import Employee, OrgUnit
@@ -211,6 +212,7 @@ class Award(models.Model):
     granted_at = models.DateTimeField()
     granted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     on_wall = models.BooleanField(default=True)  # the person may ask not to be shown
+    photo = models.ForeignKey(Picture, null=True, on_delete=models.PROTECT, related_name="+")  # set by HR, for the wall
     revoked_at = models.DateTimeField(null=True)
     revoked_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     revoked_reason = models.CharField(max_length=500, blank=True)
