@@ -123,6 +123,13 @@ def months_to_collect(*, at: dt.datetime, months: int = 13) -> list[Month]:
     return sorted({*found[:months], *(month for month in found if month not in done)})
 
 
+def collected_at(*, months: Iterable[Month]) -> dict[Month, dt.datetime]:
+    """This function will return {month: when the platform measured anything of it the last time}. One query."""
+    sources = [kind.value for kind in _KINDS]
+    rows = Measure.objects.filter(source__in=sources, month__in=[str(month) for month in months]).order_by()
+    return dict(rows.values("month").annotate(newest=Max("captured_at")).values_list("month", "newest"))
+
+
 def collected_indicators() -> list[Indicator]:
     """This function will return the indicators in use that the platform measures itself, or raise NoIndicator."""
     found = list(Indicator.objects.filter(active=True, source__in=_KINDS))
@@ -331,3 +338,18 @@ def _upwards(close: MonthClose, units: Iterable[int]) -> Callable[[int], Iterato
             place = parents[place]
 
     return way
+
+
+# --- what a measure rests on ------------------------------------------------------------------------------------------
+def duties_behind(measure: Measure) -> list[Enrolment]:
+    """This function will return the duties that a measure of a person names as its evidence, as they stand now."""
+    ids = measure.evidence.get("enrolments") or []
+    found = Enrolment.objects.filter(pk__in=ids, employee=measure.employee_id).select_related("run__course")
+    return list(found.order_by("run__course__code", "pk"))
+
+
+def attempts_behind(measure: Measure) -> list[Attempt]:
+    """This function will return the attempts that a measure of a person names as its evidence."""
+    ids = measure.evidence.get("attempts") or []
+    found = Attempt.objects.filter(pk__in=ids, enrolment__employee=measure.employee_id)
+    return list(found.select_related("quiz", "step", "enrolment__run__course").order_by("submitted_at", "pk"))
