@@ -375,7 +375,7 @@ def _free(base: str, taken: set[str]) -> str:
 class PreviewForm(forms.Form):
     """Which months, and whose: the unit of the rule or one below it."""
 
-    first = forms.ChoiceField(label=_("From"))
+    first = forms.ChoiceField(label=pgettext_lazy("a first month", "From"))
     last = forms.ChoiceField(label=pgettext_lazy("a last month", "To"))
     unit = forms.ChoiceField(label=_("Unit"))
 
