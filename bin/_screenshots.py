@@ -29,7 +29,7 @@ from assessments.models import Attempt, Question, Quiz  # noqa: E402
 from bulletins.models import Bulletin, BulletinPage  # noqa: E402
 from certificates.models import Certificate, CertificateDesign  # noqa: E402
 from core.periods import Month  # noqa: E402
-from courses.models import Audience, CoursePage, Enrolment, LessonPage, Programme  # noqa: E402
+from courses.models import Audience, CoursePage, Enrolment, LessonPage, MonthClose, Programme  # noqa: E402
 from people.models import Employee, RosterImport, User  # noqa: E402
 from portal.demo.builder import PASSPHRASE  # noqa: E402
 from portal.demo.company import ADMIN, AUDITOR, AUTHOR, CAST_NUMBERS, EMPLOYEE, HR, MANAGER  # noqa: E402
@@ -63,6 +63,8 @@ class Stage:
         self.city = me.unit.get_parent()
         self.group = me.unit.get_root()
         self.run = self.current.run
+        closes = MonthClose.objects.order_by("-month")
+        self.closed, self.closing = closes.filter(state="closed").first(), closes.filter(state="signing").first()
         self.roster = RosterImport.objects.order_by("-pk").first()
 
 
@@ -87,6 +89,7 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         *page("person", "portal:person", me.pk),
         *page("print", "certificates:print"),
     ]
+    closed, closing = stage.closed and str(stage.closed.month), stage.closing and str(stage.closing.month)
     told = Bulletin.objects.first()
     bulletin = BulletinPage.objects.live().filter(locale__language_code="zh-hans").order_by("-pk").first()
     hr = [
@@ -103,6 +106,14 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         *page("sign-in-of-person", "people:person_sign_in", me.pk),
         *page("months", "courses:months"),
         *page("month", "courses:month", month),
+        *page("catch-up", "courses:catch_up", month),
+        *page("path", "portal:unit_path", month, stage.group.pk),
+        *page("close", "courses:close_month", closing),
+        *page("closed", "courses:closed_month", closed),
+        *page("closed-unit", "courses:closed_unit", closed, stage.city.pk),
+        *page("as-of", "courses:as_of", month),
+        *page("ladder", "courses:ladder"),
+        *page("messages", "courses:messages"),
         *page("plan", "courses:programme_plan", pk(Programme.objects.first()), Month.of(timezone.localdate()).year),
         *page("programmes", "courses:programmes"),
         *page("programme", "courses:programme", pk(Programme.objects.first())),
@@ -141,7 +152,7 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         EMPLOYEE: [
             *for_all,
             *page("overview", "courses:overview", stage.current.pk),
-        *page("ask", "courses:ask", stage.current.pk),
+            *page("ask", "courses:ask", stage.current.pk),
             *[(f"lesson-{n}", reverse("courses:lesson", args=(stage.current.pk, one.pk))) for n, one in enumerate(stage.lessons[:2], 1)],
             *page("quiz", "assessments:quiz", stage.current.pk, pk(stage.quiz)),
             *page("result", "assessments:result", pk(stage.attempt)),
@@ -153,7 +164,10 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         MANAGER: [
             *for_all[:1],
             *page("my-team", "portal:my_team"),
+            *page("path", "portal:team_path"),
             *page("requests", "courses:requests"),
+            ("requests-hr", f"{reverse('courses:requests')}?show=hr"),
+            *page("closed", "courses:closed_month", closed),
             *lists,
             *page("extend", "courses:extend", stage.current.pk),
         ],
@@ -161,12 +175,16 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         AUDITOR: [
             *for_all[:1],
             *page("completion", "courses:completion"),
+            *page("closed", "courses:closed_month", closed),
+            *page("exceptions", "courses:matters"),
+            *page("messages", "courses:messages"),
             *page("roster", "people:roster"),
             *page("roles", "people:roles"),
             *lists,
         ],
         AUTHOR: [*for_all[:1], *authoring],
-        ADMIN: [*for_all[:1], *page("roles", "people:roles"), *page("sign-in-of-person", "people:person_sign_in", me.pk)],
+        ADMIN: [*for_all[:1], *page("roles", "people:roles"), *page("robots", "courses:robots"),
+                *page("sign-in-of-person", "people:person_sign_in", me.pk)],
     }  # fmt: skip
 
 
@@ -272,15 +290,25 @@ def every_page(camera: Camera, stage: Stage, only: list[str]) -> int:
 def readme_set(camera: Camera, stage: Stage) -> None:
     folder = ROOT / "docs" / "screenshots"
     folder.mkdir(exist_ok=True)
-    month = str(stage.month)
+    bulletin = BulletinPage.objects.live().filter(locale__language_code="en").order_by("-pk").first()
     current, lesson = stage.current.pk, stage.lessons[min(1, len(stage.lessons) - 1)]
     for name, part, width, language, address in (
         ("my-month", EMPLOYEE, PHONE, "zh-hans", reverse("portal:my_month")),
         ("lesson", EMPLOYEE, PHONE, "en", reverse("courses:lesson", args=(current, lesson.pk))),
         ("my-team", MANAGER, DESK, "zh-hans", reverse("portal:my_team")),
-        ("completion", HR, DESK, "en", reverse("courses:completion_unit", args=(month, stage.group.pk))),
         ("hr-desk", HR, DESK, "zh-hans", reverse("portal:hr_desk")),
+        ("path", MANAGER, DESK, "en", reverse("portal:team_path")),
+        (
+            "closed-month",
+            HR,
+            DESK,
+            "zh-hans",
+            stage.closed and reverse("courses:closed_month", args=(str(stage.closed.month),)),
+        ),
+        ("bulletin", EMPLOYEE, DESK, "en", bulletin and bulletin.get_url()),
     ):
+        if not address:
+            continue
         page = camera.open(part, width, language, scale=2 if width == PHONE else 1)
         camera.look(page, address)
         keep(folder / f"{name}.webp", page.screenshot(), 620 if width == PHONE else 1200)
@@ -306,10 +334,10 @@ def quiz(camera: Camera, page: Page, stage: Stage) -> None:
     for _question in range(9):  # the questions are shuffled: look for one with a single answer
         if choice.count():
             break
-        page.locator("main .quiz-actions__next").click()
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.locator("main .quiz-actions__next").click()
     if choice.count():
-        choice.first.check(force=True)
+        page.locator("main input[type=radio]:not(:checked)").first.check(force=True)  # a change is what is saved
         page.wait_for_timeout(900)
 
 
