@@ -77,11 +77,10 @@ def gather(*, run: PayRun, rule: PayRule, at: dt.datetime) -> Gathered:
     allowed = _audience(run, months)
     apart = _apart(run)
     paid = _paid_in_cycle(run)
-    names = dict(
-        Employee.objects.filter(pk__in=_people(scope, first, last)).order_by().values_list("pk", "employee_no")
-    )
-    bases = _bases(months, at, scope, first, last)
-    attended = _attendance(cycle, at, scope, first, last)
+    people = _people(scope, first, last)
+    names = dict(Employee.objects.filter(pk__in=people).order_by().values_list("pk", "employee_no"))
+    bases = bases_of(people=people, months=months, at=at)
+    attended = attendance_of(people=people, cycle=cycle, at=at)
     reviews = _reviews(cycle, at)
     units = _UnitGrades(cycle, rule, at)
     for number in sorted(names, key=lambda pk: number_order(names[pk])):
@@ -240,10 +239,13 @@ def _paid_in_cycle(run: PayRun) -> dict[int, list[tuple[int, dt.date, dt.date]]]
 
 
 # --- what it is worth -------------------------------------------------------------------------------------------------
-def _bases(months: Sequence[Month], at: dt.datetime, scope: OrgUnit, first: dt.date, last: dt.date) -> dict[int, int]:
-    """{employee id: the sum of the months' bases}: of each month the newest row that had begun, else the first there is."""
+def bases_of(*, people: QuerySet, months: Sequence[Month], at: dt.datetime) -> dict[int, int]:
+    """This function will return {employee id: base in fen for these months}, as it was known at a moment.
+
+    Of each month the newest row that had begun counts, before the first row the first. ``people`` are ids.
+    """
     rows = (
-        PayBase.objects.filter(employee__in=_people(scope, first, last), from_month__lte=months[-1], at__lte=at)
+        PayBase.objects.filter(employee__in=people, from_month__lte=months[-1], at__lte=at)
         .order_by("employee_id", "from_month", "pk")
         .values_list("employee_id", "from_month", "base_fen")
     )
@@ -258,24 +260,11 @@ def _base_in(known: dict[Month, int], month: Month) -> int:
     return known[max(begun)] if begun else known[min(known)]
 
 
-def base_of(*, employee_id: int, cycle: ReviewCycle, at: dt.datetime) -> int | None:
-    """This function will return one person's base for a cycle as it was known at a moment, in fen; None without one."""
-    months = months_of(cycle)
-    rows = PayBase.objects.filter(employee=employee_id, from_month__lte=months[-1], at__lte=at)
-    known = dict(rows.order_by("from_month", "pk").values_list("from_month", "base_fen"))
-    return sum(_base_in(known, month) for month in months) if known else None
-
-
-def _attendance(
-    cycle: ReviewCycle, at: dt.datetime, scope: OrgUnit, first: dt.date, last: dt.date
-) -> dict[int, tuple[Decimal, Decimal]]:
-    """{employee id: (days attended, of so many)} of the newest rows."""
+def attendance_of(*, people: QuerySet, cycle: ReviewCycle, at: dt.datetime) -> dict[int, tuple[Decimal, Decimal]]:
+    """This function will return {employee id: (days attended, of so many)} by the newest rows known at a moment."""
     rows = (
         PayAttendance.objects.filter(
-            employee__in=_people(scope, first, last),
-            first_month=cycle.first_month,
-            last_month=cycle.last_month,
-            at__lte=at,
+            employee__in=people, first_month=cycle.first_month, last_month=cycle.last_month, at__lte=at
         )
         .order_by("employee_id", "pk")
         .values_list("employee_id", "attended", "attended_of")

@@ -8,7 +8,7 @@ its rows stand still. Every step is one event of the chain ``pay``.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -19,107 +19,81 @@ from core.money import exact_text, read_exact
 from kpi.domain import pay_seals as seals
 from kpi.domain.parameters import PayRule, pay_rule
 from kpi.domain.pay_computing import Input, Result, compute
+from kpi.domain.pay_corrections import adjust_for_appeal, correct_line
 from kpi.domain.pay_inputs import Gathered, gather, months_of, period_of, unit_paths
 from kpi.domain.pay_seals import DISCARDED, record
+from kpi.domain.pay_steps import (
+    ALLOWED,
+    SETTLED,
+    AmountMissing,
+    CycleNotPublished,
+    Kind,
+    NobodyToPay,
+    NotAChecker,
+    NotInThisState,
+    NotThePreparer,
+    PaidByIt,
+    ReasonMissing,
+    RowsChanged,
+    RunExists,
+    SamePerson,
+    State,
+    VarianceNotSigned,
+    WrongScope,
+    allowed,
+    move,
+    own_move,
+    require_allowed,
+)
 from kpi.domain.rules import require_in_force
-from kpi.models import PayLine, PayPool, PayRun, Review, ReviewCycle, Rule, RuleVersion
+from kpi.models import PayLine, PayPool, PayRun, ReviewCycle, Rule, RuleVersion
 from people.models import Employee, OrgUnit, RoleGrant, User
 
-State, Kind = PayRun.State, PayRun.Kind
 _AT_ONCE = 2000
 
-# Which act is possible in which state; everything not written is refused (TRUST PM-S1).
-ALLOWED: dict[str, frozenset[str]] = {
-    "set_amount": frozenset({State.DRAFT, State.COMPUTED}),
-    "compute": frozenset({State.DRAFT, State.COMPUTED}),
-    "discard": frozenset({State.DRAFT, State.COMPUTED}),
-    "take_over": frozenset({State.DRAFT, State.COMPUTED}),
-    "sign_variance": frozenset({State.COMPUTED}),
-    "submit": frozenset({State.COMPUTED}),
-    "approve": frozenset({State.SUBMITTED}),
-    "send_back": frozenset({State.SUBMITTED}),
-    "export": frozenset({State.APPROVED, State.EXPORTED, State.CLOSED}),
-    "close": frozenset({State.EXPORTED}),
-    "answer": frozenset({State.EXPORTED, State.CLOSED}),
-    "correct": frozenset({State.APPROVED, State.EXPORTED, State.CLOSED}),
-    "follow": frozenset({State.APPROVED, State.EXPORTED, State.CLOSED}),
-}
-SETTLED = (State.APPROVED, State.EXPORTED, State.CLOSED)
 
-
-class NotInThisState(Exception):
-    """The run is in another step than this act needs; ``state`` is the one it is in by now."""
-
-    def __init__(self, state: str):
-        super().__init__(state)
-        self.state = state
-
-
-class RunExists(Exception):
-    """There is a run of this cycle for this unit already."""
-
-    def __init__(self, run: PayRun | None):
-        super().__init__(run)
-        self.run = run
-
-
-class CycleNotPublished(Exception):
-    """Results that are not published pay nobody."""
-
-
-class WrongScope(Exception):
-    """The unit does not lie within the cycle, or the pay rule is of another unit."""
-
-
-class AmountMissing(Exception):
-    """The rule shares out a given amount, and none was given."""
-
-
-class NobodyToPay(Exception):
-    """Nothing was computed, or there is nobody to pay."""
-
-
-class NotThePreparer(Exception):
-    """Only who prepares a run changes it; anybody else takes it over first."""
-
-
-class SamePerson(Exception):
-    """Who prepared a run does not check it (TRUST MC-15)."""
-
-
-class PaidByIt(Exception):
-    """Who prepares or checks a run is not paid by it (TRUST MC-15)."""
-
-
-class NotAChecker(Exception):
-    """The person asked to check holds no such duty for this unit."""
-
-
-class VarianceNotSigned(Exception):
-    """The difference to the last run must be looked at and signed before the run is submitted."""
-
-
-class ReasonMissing(Exception):
-    """Words are needed here."""
-
-
-class RowsChanged(Exception):
-    """The rows of the run are not the ones that were computed; ``fault`` names the first."""
-
-    def __init__(self, fault: str):
-        super().__init__(fault)
-        self.fault = fault
-
-
-def allowed(run: PayRun, act: str) -> bool:
-    """This function will say whether an act is possible in the run's state."""
-    return run.state in ALLOWED[act]
-
-
-def require_allowed(run: PayRun, act: str) -> None:
-    """This function will refuse an act that the run's state does not allow. Raises NotInThisState."""
-    if not allowed(run, act):
-        raise NotInThisState(run.state)
+# What callers need of corrections and steps stands here too.
+__all__ = [
+    "ALLOWED",
+    "AmountMissing",
+    "CycleNotPublished",
+    "Kind",
+    "NobodyToPay",
+    "NotAChecker",
+    "NotInThisState",
+    "NotThePreparer",
+    "PaidByIt",
+    "ReasonMissing",
+    "RowsChanged",
+    "RunExists",
+    "SETTLED",
+    "SamePerson",
+    "State",
+    "VarianceNotSigned",
+    "WrongScope",
+    "adjust_for_appeal",
+    "allowed",
+    "amount_of",
+    "approve",
+    "checkers_for",
+    "close",
+    "compute_run",
+    "correct_line",
+    "discard",
+    "frozen_prices",
+    "last_run",
+    "make_following",
+    "make_run",
+    "record_export",
+    "require_allowed",
+    "require_may_check",
+    "send_back",
+    "set_amount",
+    "sign_variance",
+    "submit",
+    "take_over",
+    "variance_of",
+]
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
@@ -225,7 +199,7 @@ def _set_top(run: PayRun, rule: PayRule, amount_fen: int | None) -> PayPool:
     mode = PayPool.Mode.OPEN if run.follows_id or run.corrects_id or amount_fen is None else PayPool.Mode(rule.mode)
     top = PayPool(run=run, unit=run.scope, mode=mode)
     top.amount_fen = None if mode == PayPool.Mode.OPEN else amount_fen
-    _seal_pools(run, [top])
+    seals.seal_pools(run, [top])
     top.save()
     return top
 
@@ -238,12 +212,14 @@ def set_amount(
 
     Raises NotInThisState, NotThePreparer, AmountMissing, SamePerson and NotAChecker.
     """
+    if run.kind != Kind.REGULAR:
+        raise NotInThisState(run.state)
     rule = pay_rule(run.version.parameters)
     if amount_fen is None and rule.mode != "open" and not run.follows_id:
         raise AmountMissing
     _require_checker(checker, run.scope, by, at)
     before = {"amount_fen": amount_of(run), "checker": run.checker_id}
-    _own_move(run, "set_amount", by, state=State.DRAFT, checker=checker, **_NOTHING_COMPUTED)
+    own_move(run, "set_amount", by, state=State.DRAFT, checker=checker, **_NOTHING_COMPUTED)
     _set_top(run, rule, amount_fen)
     after = {"amount_fen": amount_fen, "checker": checker.pk if checker else None}
     record(run, "pay run changed", by=by, at=at, before=before, after=after)
@@ -270,20 +246,6 @@ def amount_of(run: PayRun) -> int | None:
     return PayPool.objects.filter(run=run, parent=None).values_list("amount_fen", flat=True).first()
 
 
-def _move(run: PayRun, act: str, **values: Any) -> None:
-    """Change the run's row if it is still in a state that allows the act; who comes second is told."""
-    if not PayRun.objects.filter(pk=run.pk, state__in=ALLOWED[act]).update(**values):
-        raise NotInThisState(PayRun.objects.filter(pk=run.pk).values_list("state", flat=True).first() or "")
-
-
-def _own_move(run: PayRun, act: str, by: User, **values: Any) -> None:
-    """The same for what only the preparer does."""
-    mine = PayRun.objects.filter(pk=run.pk, state__in=ALLOWED[act], prepared_by=by)
-    if not mine.update(**values):
-        state, preparer = PayRun.objects.filter(pk=run.pk).values_list("state", "prepared_by").first() or ("", None)
-        raise NotThePreparer if state in ALLOWED[act] and preparer != by.pk else NotInThisState(state)
-
-
 @transaction.atomic
 def take_over(*, run: PayRun, by: User, at: dt.datetime) -> PayRun:
     """This function will make another preparer answer for a run that is not submitted; it begins again as a draft.
@@ -295,7 +257,7 @@ def take_over(*, run: PayRun, by: User, at: dt.datetime) -> PayRun:
     if run.kind == Kind.CORRECTION:
         raise NotInThisState(run.state)
     before, amount = {"prepared_by": run.prepared_by_id}, amount_of(run)
-    _move(run, "take_over", state=State.DRAFT, prepared_by=by, prepared_at=at, **_NOTHING_COMPUTED)
+    move(run, "take_over", state=State.DRAFT, prepared_by=by, prepared_at=at, **_NOTHING_COMPUTED)
     run.refresh_from_db()
     _set_top(run, pay_rule(run.version.parameters), amount)
     record(run, "pay run taken over", by=by, at=at, before=before, after={"prepared_by": by.pk})
@@ -305,7 +267,7 @@ def take_over(*, run: PayRun, by: User, at: dt.datetime) -> PayRun:
 @transaction.atomic
 def discard(*, run: PayRun, by: User, at: dt.datetime) -> None:
     """This function will delete a run that was not submitted; the event keeps what it was. Raises NotInThisState, NotThePreparer."""
-    _own_move(run, "discard", by, state=State.DRAFT)
+    own_move(run, "discard", by, state=State.DRAFT)
     record(run, DISCARDED, by=by, at=at)
     PayLine.objects.filter(run=run)._raw_delete(using="default")
     PayPool.objects.filter(run=run, parent__isnull=False)._raw_delete(using="default")
@@ -327,7 +289,7 @@ def compute_run(*, run: PayRun, by: User, at: dt.datetime) -> Gathered:
     amount = amount_of(run)
     if amount is None and rule.mode != "open" and not run.follows_id:
         raise AmountMissing
-    _own_move(run, "compute", by, **_NOTHING_COMPUTED | {"state": State.COMPUTED, "computed_at": at})
+    own_move(run, "compute", by, **_NOTHING_COMPUTED | {"state": State.COMPUTED, "computed_at": at})
     run.refresh_from_db()
     gathered = gather(run=run, rule=rule, at=at)
     if not gathered.inputs:
@@ -364,7 +326,7 @@ def _write(run: PayRun, rule: PayRule, amount: int | None, gathered: Gathered, r
     pools = _write_pools(run, rule, amount, result)
     lines = _lines(run, pools, gathered.inputs, result)
     head = seals.head_of(run, pools[None].amount_fen)
-    rows = seal_lines(run, lines)
+    rows = seals.seal_lines(run, lines)
     for some in batches(lines, _AT_ONCE):
         PayLine.objects.bulk_create(some)
     PayRun.objects.filter(pk=run.pk).update(
@@ -373,14 +335,9 @@ def _write(run: PayRun, rule: PayRule, amount: int | None, gathered: Gathered, r
         lines_count=len(lines),
         left_out=gathered.left_out,
         inputs_hash=seals.hash_inputs(head, rows, gathered.left_out),
-        lines_hash=seals.hash_lines(head, plain_pools(run), rows),
+        lines_hash=seals.hash_lines(head, seals.plain_pools(run), rows),
         variance=variance_of(run, gathered.inputs, result.total_fen, [part.paid for part in result.parts]),
     )
-
-
-def plain_pools(run: PayRun) -> list[list[Any]]:
-    """This function will return the pools of a run in their canonical form, as they stand in the database."""
-    return [seals.plain_row(seals.POOL_COLUMNS, row[:-2]) for row in seals.pool_rows(run)]
 
 
 def _write_pools(run: PayRun, rule: PayRule, amount: int | None, result: Result) -> dict[int | None, PayPool]:
@@ -404,29 +361,10 @@ def _write_pools(run: PayRun, rule: PayRule, amount: int | None, result: Result)
         )
         for unit in OrgUnit.objects.filter(pk__in=result.units.keys() - {run.scope_id}).order_by("path")
     ]
-    _seal_pools(run, [top, *below])
+    seals.seal_pools(run, [top, *below])
     top.save()
     PayPool.objects.bulk_create(below, batch_size=_AT_ONCE)
     return {None: top, run.scope_id: top} | {pool.unit_id: pool for pool in below}
-
-
-def _seal_pools(run: PayRun, pools: Iterable[PayPool]) -> None:
-    previous = seals.first_seal(run, "pools")
-    for pool in pools:
-        values = [
-            pool.unit.code,
-            pool.parent.unit.code if pool.parent else None,
-            str(pool.mode),
-            pool.amount_fen,
-            pool.unit_coefficient,
-            pool.raw,
-            pool.paid_fen,
-            pool.ratio,
-            run.pk,
-            pool.unit_id,
-            pool.parent_id,
-        ]
-        previous = pool.seal = seals.next_seal(previous, seals.plain_row(seals.POOL_COLUMNS, values))
 
 
 def _lines(run: PayRun, pools: dict[int | None, PayPool], inputs: Sequence[Input], result: Result) -> list[PayLine]:
@@ -460,44 +398,6 @@ def _lines(run: PayRun, pools: dict[int | None, PayPool], inputs: Sequence[Input
         line.employee_no = one.employee_no
         lines.append(line)
     return lines
-
-
-def seal_lines(run: PayRun, lines: Sequence[PayLine], previous: str = "") -> list[list[Any]]:
-    """This function will seal lines that are about to be written, in their order, and return their canonical rows.
-
-    Each carries ``employee_no``. ``previous`` is the seal of the line before the first of them, empty for none.
-    """
-    from_reviews = _said_of_reviews(line.review_id for line in lines if line.review_id)
-    adjusted = _said_of_lines(line.adjusts_id for line in lines if line.adjusts_id)
-    previous = previous or seals.first_seal(run, "lines")
-    rows = []
-    for line in lines:
-        known = {
-            "employee__employee_no": line.employee_no,
-            "pool__unit__code": line.pool.unit.code,
-            "review__number": from_reviews.get(line.review_id, (None, None))[0],
-            "review__grade": from_reviews.get(line.review_id, (None, None))[1],
-            "adjusts__run__code": adjusted.get(line.adjusts_id, (None, None))[0],
-            "adjusts__number": adjusted.get(line.adjusts_id, (None, None))[1],
-        }
-        values = [known[name] if name in known else getattr(line, name) for name in seals.LINE_COLUMNS]
-        row = seals.plain_row(seals.LINE_COLUMNS, values)
-        previous = line.seal = seals.next_seal(previous, row)
-        rows.append(row)
-    return rows
-
-
-def _said_of_reviews(ids: Iterable[int]) -> dict[int, tuple[int, str]]:
-    found: dict[int, tuple[int, str]] = {}
-    for some in batches(sorted(set(ids)), _AT_ONCE):
-        rows = Review.objects.filter(pk__in=some).order_by().values_list("pk", "number", "grade")
-        found |= {pk: (number, grade) for pk, number, grade in rows}
-    return found
-
-
-def _said_of_lines(ids: Iterable[int]) -> dict[int, tuple[str, int]]:
-    rows = PayLine.objects.filter(pk__in=set(ids)).order_by().values_list("pk", "run__code", "number")
-    return {pk: (code, number) for pk, code, number in rows}
 
 
 # --- the difference to the last run -----------------------------------------------------------------------------------
@@ -553,7 +453,7 @@ def sign_variance(*, run: PayRun, note: str, by: User, at: dt.datetime) -> PayRu
     note = note.strip()
     if not note and run.variance.get("run"):
         raise ReasonMissing
-    _own_move(run, "sign_variance", by, variance_note=note[:500], variance_signed_by=by, variance_signed_at=at)
+    own_move(run, "sign_variance", by, variance_note=note[:500], variance_signed_by=by, variance_signed_at=at)
     record(run, "pay variance signed", by=by, at=at, reason=note[:500])
     return run
 
@@ -565,7 +465,7 @@ def submit(*, run: PayRun, by: User, at: dt.datetime) -> PayRun:
 
     Raises NotInThisState, NotThePreparer, NobodyToPay, VarianceNotSigned and RowsChanged.
     """
-    _own_move(run, "submit", by, state=State.SUBMITTED, submitted_at=at, rejection="")
+    own_move(run, "submit", by, state=State.SUBMITTED, submitted_at=at, rejection="")
     run.refresh_from_db()
     if not run.lines_count:
         raise NobodyToPay
@@ -599,7 +499,7 @@ def send_back(*, run: PayRun, reason: str, by: User, at: dt.datetime) -> PayRun:
     if not reason:
         raise ReasonMissing
     require_may_check(run, by)
-    _move(run, "send_back", state=State.COMPUTED, rejection=reason, submitted_at=None)
+    move(run, "send_back", state=State.COMPUTED, rejection=reason, submitted_at=None)
     record(run, "pay run sent back", by=by, at=at, reason=reason)
     return run
 
@@ -646,7 +546,7 @@ def record_export(*, run: PayRun, number: int, kind: str, digest: str, rows: int
 def close(*, run: PayRun, by: User, at: dt.datetime) -> PayRun:
     """This function will close an exported run for good. Raises NotInThisState, SamePerson, PaidByIt and RowsChanged."""
     require_may_check(run, by)
-    _move(run, "close", state=State.CLOSED, closed_at=at)
+    move(run, "close", state=State.CLOSED, closed_at=at)
     run.refresh_from_db()
     _require_sound(run)
     record(run, "pay run closed", by=by, at=at)

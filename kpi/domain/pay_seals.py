@@ -24,13 +24,15 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Max, QuerySet
 
+from core.batches import batches
 from core.events import record_event, sealed
 from core.models import Event
 from core.periods import Month
-from kpi.models import PayLine, PayPool, PayRun
+from kpi.models import PayLine, PayPool, PayRun, Review
 
 CHAIN = "pay"
 DISCARDED = "pay run discarded"
+_AT_ONCE = 2000
 
 # The columns of a line in their canonical order: first what says everything without a row id, then the ids.
 _LINE_OPEN = (
@@ -193,6 +195,70 @@ def record(
         after=said | (after or {}),
         reason=reason,
     )
+
+
+# --- sealing ----------------------------------------------------------------------------------------------------------
+def plain_pools(run: PayRun) -> list[list[Any]]:
+    """This function will return the pools of a run in their canonical form, as they stand in the database."""
+    return [plain_row(POOL_COLUMNS, row[:-2]) for row in pool_rows(run)]
+
+
+def seal_pools(run: PayRun, pools: Iterable[PayPool]) -> None:
+    """This function will seal the pools of a run in their order, the top one first; it does not save them."""
+    previous = first_seal(run, "pools")
+    for pool in pools:
+        values = [
+            pool.unit.code,
+            pool.parent.unit.code if pool.parent else None,
+            str(pool.mode),
+            pool.amount_fen,
+            pool.unit_coefficient,
+            pool.raw,
+            pool.paid_fen,
+            pool.ratio,
+            run.pk,
+            pool.unit_id,
+            pool.parent_id,
+        ]
+        previous = pool.seal = next_seal(previous, plain_row(POOL_COLUMNS, values))
+
+
+def seal_lines(run: PayRun, lines: Sequence[PayLine], previous: str = "") -> list[list[Any]]:
+    """This function will seal lines that are about to be written, in their order, and return their canonical rows.
+
+    Each carries ``employee_no``. ``previous`` is the seal of the line before the first of them, empty for none.
+    """
+    from_reviews = _said_of_reviews(line.review_id for line in lines if line.review_id)
+    adjusted = _said_of_lines(line.adjusts_id for line in lines if line.adjusts_id)
+    previous = previous or first_seal(run, "lines")
+    rows = []
+    for line in lines:
+        known = {
+            "employee__employee_no": line.employee_no,
+            "pool__unit__code": line.pool.unit.code,
+            "review__number": from_reviews.get(line.review_id, (None, None))[0],
+            "review__grade": from_reviews.get(line.review_id, (None, None))[1],
+            "adjusts__run__code": adjusted.get(line.adjusts_id, (None, None))[0],
+            "adjusts__number": adjusted.get(line.adjusts_id, (None, None))[1],
+        }
+        values = [known[name] if name in known else getattr(line, name) for name in LINE_COLUMNS]
+        row = plain_row(LINE_COLUMNS, values)
+        previous = line.seal = next_seal(previous, row)
+        rows.append(row)
+    return rows
+
+
+def _said_of_reviews(ids: Iterable[int]) -> dict[int, tuple[int, str]]:
+    found: dict[int, tuple[int, str]] = {}
+    for some in batches(sorted(set(ids)), _AT_ONCE):
+        rows = Review.objects.filter(pk__in=some).order_by().values_list("pk", "number", "grade")
+        found |= {pk: (number, grade) for pk, number, grade in rows}
+    return found
+
+
+def _said_of_lines(ids: Iterable[int]) -> dict[int, tuple[str, int]]:
+    rows = PayLine.objects.filter(pk__in=set(ids)).order_by().values_list("pk", "run__code", "number")
+    return {pk: (code, number) for pk, code, number in rows}
 
 
 # --- checking ---------------------------------------------------------------------------------------------------------
