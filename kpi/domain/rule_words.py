@@ -119,7 +119,11 @@ def _terms(version: RuleVersion) -> Iterator[Line]:
 def _scorecard(data: dict, names: Mapping[str, str]) -> Iterator[Line]:
     for row in _rows(data, "lines"):
         weight = _("Weight %(weight)s of 100.") % {"weight": _number(row.get("weight"))}
-        yield Line(f"line.{row.get('code')}", _label(row), " ".join([weight, _scored(row, names)]))
+        yield Line(
+            f"line.{row.get('code')}",
+            _label(row),
+            pgettext("between sentences", " ").join([weight, _scored(row, names)]),
+        )
     raters = data.get("raters")
     if isinstance(raters, dict) and any(row.get("kind") == "rating" for row in _rows(data, "lines")):
         yield Line("raters", _("Who rates, and what it counts"), _raters(raters))
@@ -191,13 +195,29 @@ def _pay(data: dict, names: Mapping[str, str]) -> Iterator[Line]:
             "ceiling": _("The pool is a ceiling: what comes out is paid, and less only when it does not suffice."),
             "closed": _("The whole pool is paid, shared by what everybody earned."),
         }
-        rest = {key: value for key, value in pool.items() if key != "mode"}
-        words = modes.get(pool.get("mode", ""), _text(pool.get("mode")))
-        yield Line("pool", _("Pool"), f"{words} {_text(rest)}" if rest else words)
-    if data.get("cap_fen") is not None:
-        yield Line("cap_fen", _("Most that one person gets"), _money(data["cap_fen"]))
-    if data.get("floor_fen") is not None:
-        yield Line("floor_fen", _("Least that one person gets"), _money(data["floor_fen"]))
+        shares = {
+            "people": _("It goes to the people at once."),
+            "units": _(
+                "It goes to the units first, by base, unit coefficient and attendance, and then to their people."
+            ),
+        }
+        said = [modes.get(pool.get("mode", ""), _text(pool.get("mode")))]
+        if pool.get("mode") != "open":
+            said.append(shares.get(pool.get("share", "people"), _text(pool.get("share"))))
+        rest = {key: value for key, value in pool.items() if key not in ("mode", "share")}
+        yield Line(
+            "pool", _("Pool"), pgettext("between sentences", " ").join([*said, *([_text(rest)] if rest else [])])
+        )
+    bounds = (
+        ("cap", pgettext("pay rule", "Most that one person gets, for a full month at work")),
+        ("floor", pgettext("pay rule", "Least that one person gets, for a full month at work")),
+    )
+    for key, label in bounds:
+        if data.get(f"{key}_fen"):
+            yield Line(f"{key}_fen", label, _money(data[f"{key}_fen"]))
+        if data.get(f"{key}_share") and _number(data[f"{key}_share"]) != "0":
+            words = _("%(share)s of the own base.") % {"share": with_sign(_number(data[f"{key}_share"]))}
+            yield Line(f"{key}_share", label, words)
     if data.get("reserve_share") is not None:
         words = _("%(share)s of the pool, for upheld objections; colleagues never pay for them.")
         share = {"share": with_sign(_number(data["reserve_share"]))}
@@ -239,7 +259,16 @@ def _award(data: dict, names: Mapping[str, str]) -> Iterator[Line]:
 _FAMILIES = {Rule.Family.SCORECARD: _scorecard, Rule.Family.PAY: _pay, Rule.Family.AWARD: _award}
 _KNOWN = {
     Rule.Family.SCORECARD: {"lines", "raters", "bonus", "vetoes", "bands", "top_share"},
-    Rule.Family.PAY: {"pool", "cap_fen", "floor_fen", "reserve_share", "without_review", "unit_bands"},
+    Rule.Family.PAY: {
+        "pool",
+        "cap_fen",
+        "cap_share",
+        "floor_fen",
+        "floor_share",
+        "reserve_share",
+        "without_review",
+        "unit_bands",
+    },
     Rule.Family.AWARD: {"places", "conditions", "quorum", "majority", "publicity_days"},
 }
 
