@@ -8,6 +8,7 @@ from wagtail.models import Locale, Page, Site
 from courses.domain.authoring import setup_authoring
 from courses.domain.reminders import set_up_ladder
 from courses.models import CourseCataloguePage
+from kpi.models import HonourWallPage
 from portal.models import HomePage
 
 CHINESE, ENGLISH = "zh-hans", "en"
@@ -33,13 +34,28 @@ HOME = {
     },
 }
 CATALOGUE = {CHINESE: ("课程", "courses"), ENGLISH: ("Courses", "courses")}
+WALL = {
+    CHINESE: {
+        "title": "荣誉墙",
+        "slug": "wall-of-fame",
+        "intro": "<p>他们做成的事，有人看见，有人提名，经评审委员会评定、向全体员工公示，才写在这里。</p>",
+    },
+    ENGLISH: {
+        "title": "Wall of fame",
+        "slug": "wall-of-fame",
+        "intro": (
+            "<p>Somebody saw what they did and put them forward, a committee decided, and the names were public to everybody"
+            " before they were written here.</p>"
+        ),
+    },
+}
 
 
 @transaction.atomic
 def set_up_house() -> Site:
     """This function will make what every installation needs before its first author signs in; safe to call again.
 
-    Both languages, the site, a home page and a catalogue in each language (translations of each other), the authors'
+    Both languages, the site, a home page, a catalogue and a wall of fame in each language (translations of each other), the authors'
     groups, their permissions on pages, the question bank and the certificate designs, the moderation workflow, and the
     usual ladder of reminders. What exists is left as it is; Wagtail's own welcome page goes.
     """
@@ -53,6 +69,7 @@ def set_up_house() -> Site:
         {code: {"title": title, "slug": slug} for code, (title, slug) in CATALOGUE.items()},
         lambda code: Page.objects.get(pk=homes[code].pk),
     )
+    _pages_in_both(HonourWallPage, WALL, lambda code: Page.objects.get(pk=homes[code].pk))
     setup_authoring()
     set_up_ladder()
     return site

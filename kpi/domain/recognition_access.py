@@ -19,6 +19,7 @@ from kpi.models import (
     AwardProgramme,
     AwardRound,
     HonourWallPage,
+    Indicator,
     Nomination,
     Objection,
     Rule,
@@ -47,7 +48,7 @@ def people_of_numbers(text: str, people: QuerySet[Employee]) -> tuple[list[Emplo
     return [found[number] for number in wanted if number in found], [one for one in wanted if one not in found]
 
 
-_BREAKS = str.maketrans({mark: " " for mark in ",，;；、\t"})
+_BREAKS = str.maketrans(dict.fromkeys(",，;；、\t", " "))
 
 
 # --- HR -----------------------------------------------------------------------------------------------------------------
@@ -373,3 +374,21 @@ def by_round(awards: Iterable[Award]) -> list[WallRound]:
 def wall_page(language: str) -> HonourWallPage | None:
     """This function will return the wall of fame in a language, if it was made."""
     return HonourWallPage.objects.live().filter(locale__language_code=language).order_by("path").first()
+
+
+# --- what check lists say -----------------------------------------------------------------------------------------------
+def indicator_units() -> dict[str, str]:
+    """This function will say how the values of each indicator are written. One query."""
+    return dict(Indicator.objects.values_list("code", "unit"))
+
+
+def measures_open(actor: Actor, nominations: Iterable[Nomination]) -> set[int]:
+    """This function will return the nominations whose measures the actor may open (PM-F01), by id. One query."""
+    of_person = {one.employee_id: one.pk for one in nominations if one.employee_id is not None}
+    seen = visible_employees(actor, "PM-F01").filter(pk__in=of_person).values_list("pk", flat=True)
+    return {of_person[pk] for pk in seen}
+
+
+def states_of(round: AwardRound) -> QuerySet:
+    """This function will count the nominations of a round by state. One query."""
+    return round.nominations.order_by().values("state").annotate(number=Count("pk"))

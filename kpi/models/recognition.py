@@ -13,6 +13,10 @@ from kpi.models.rules import Rule, RuleVersion
 from people.models import Employee, OrgUnit
 
 
+def _in_language(zh: str, en: str) -> str:
+    return en if en and (get_language() or "").startswith("en") else zh
+
+
 class AwardProgramme(models.Model):
     """A kind of honour that is given again and again: service star, model collective, innovation winner, QC group."""
 
@@ -73,7 +77,7 @@ class AwardRound(models.Model):
     @property
     def label(self) -> str:
         """The name in the active language."""
-        return self.name_en if self.name_en and (get_language() or "").startswith("en") else self.name
+        return _in_language(self.name, self.name_en)
 
 
 class AwardQuota(models.Model):
@@ -136,6 +140,20 @@ class Nomination(models.Model):
 
     def __str__(self):
         return f"{self.round_id}/{self.pk}"
+
+    @property
+    def label(self) -> str:
+        """Who or what is put forward, in the active language."""
+        if self.employee is not None:
+            return self.employee.label
+        if self.title:
+            return _in_language(self.title, self.title_en)
+        return self.unit.label if self.unit else ""
+
+    @property
+    def said(self) -> str:
+        """The citation in the active language."""
+        return _in_language(self.citation, self.citation_en)
 
 
 class Vote(models.Model):
@@ -236,7 +254,24 @@ class Award(models.Model):
     @property
     def label(self) -> str:
         """What was given, in the active language."""
-        return self.name_en if self.name_en and (get_language() or "").startswith("en") else self.name_zh
+        return _in_language(self.name_zh, self.name_en)
+
+    @property
+    def holder_label(self) -> str:
+        """Who holds it: as written, with the Latin form for readers of English."""
+        if self.employee_id and self.holder_en and self.holder_en != self.holder:
+            return _in_language(self.holder, f"{self.holder_en} {self.holder}")
+        return _in_language(self.holder, self.holder_en)
+
+    @property
+    def unit_label(self) -> str:
+        """The unit when it was given, from the top, in the active language."""
+        return _in_language(self.unit_zh, self.unit_en)
+
+    @property
+    def said(self) -> str:
+        """The citation in the active language."""
+        return _in_language(self.citation, self.citation_en)
 
 
 class Thanks(models.Model):
