@@ -1,0 +1,90 @@
+"""Who may see a pay line, and who looked: every look at another person's line is kept and shown to that person (PM-Y02, PM-Y13)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+from django.db.models import Q, QuerySet
+
+from core.batches import batches
+from kpi.domain.pay_steps import SETTLED
+from kpi.models import PayLine, PayRun, PayView
+from people.domain.access import RULES, Actor, visible_units
+from people.models import Employee, OrgUnit, User
+
+_AT_ONCE = 2000
+READ = "PM-Y02"
+
+# What was looked at, as it is kept: the words are chosen when it is shown.
+LIST, LINE, VARIANCE, FILE, ANSWERS, CORRECTION, LEFT_OUT = (
+    "list",
+    "line",
+    "variance",
+    "file",
+    "answers",
+    "correction",
+    "left_out",
+)
+
+
+def visible_runs(actor: Actor) -> QuerySet[PayRun]:
+    """This function will return the runs whose whole the actor may see: of units of a pay duty or HR role, all for auditors."""
+    return PayRun.objects.filter(scope__in=visible_units(actor, READ).order_by().values("pk"))
+
+
+def visible_lines(actor: Actor) -> QuerySet[PayLine]:
+    """This function will return the lines of others that the actor may read, by the unit of the line, never by where one is now.
+
+    TRUST R8 and R9: who moved away since stays visible for what was paid here, who moved in does not bring the old pay
+    along. One's own lines are read on one's own page. HR and auditors see what was approved, the pay duties drafts too.
+    """
+    found = Q(pk__in=[])
+    drafts = Q(pk__in=[])
+    for role in actor.roles:
+        letters = RULES[READ][role]
+        if "A" in letters:
+            found |= Q(run__state__in=SETTLED)
+        elif "U" in letters:
+            units = Q(pk__in=[])
+            for unit in actor.units(role):
+                units |= Q(path__startswith=unit.path)
+            inside = OrgUnit.objects.filter(units).order_by().values("pk")
+            if role == "HRU":
+                found |= Q(run__state__in=SETTLED, pool__unit__in=inside)
+            else:
+                drafts |= Q(pool__unit__in=inside)
+    lines = PayLine.objects.filter(found | drafts)
+    return lines.exclude(employee=actor.employee) if actor.employee else lines
+
+
+def record_looks(
+    *, employees: Iterable[int], viewer: User, own: int | None, what: str, of: str, at: dt.datetime
+) -> int:
+    """This function will keep that somebody looked at the pay of these people, in one write; oneself (``own``) is left out.
+
+    ``what`` is one of the kinds above, ``of`` the code of the run.
+    """
+    seen = sorted(set(employees) - {own})
+    for some in batches(seen, _AT_ONCE):
+        PayView.objects.bulk_create(
+            PayView(employee_id=pk, viewer=viewer, what=f"{what} {of}"[:100], at=at) for pk in some
+        )
+    return len(seen)
+
+
+def looks_at(employee: Employee) -> QuerySet[PayView]:
+    """This function will return who looked at a person's pay, the newest first."""
+    return PayView.objects.filter(employee=employee).select_related("viewer__employee").order_by("-at", "-pk")
+
+
+def own_lines(employee: Employee) -> QuerySet[PayLine]:
+    """This function will return a person's own lines of settled runs, the newest cycle first."""
+    return (
+        PayLine.objects.filter(employee=employee, run__state__in=SETTLED)
+        .select_related(
+            "run__cycle", "run__version__rule", "run__prepared_by__employee", "run__checked_by__employee", "pool__unit",
+            "review__scorecard", "adjusts__run",
+        )
+        .order_by("-cycle__last_month", "-run__pk", "segment")
+    )  # fmt: skip
