@@ -43,8 +43,11 @@ def _items(request) -> list[dict]:
         items.append({"url": url, "label": _("Courses"), "icon": "book"})
     here = request.path_info
     for item in items:
-        also = item.get("also", ())
-        item["active"] = here == item["url"] or here.startswith((item["url"], *also))
+        paths = (item["url"], *item.get("also", ()))
+        item["fits"] = max((len(path) for path in paths if here.startswith(path)), default=0)
+    nearest = max((item["fits"] for item in items), default=0)  # /hr/rules/ is of Performance, not of the HR desk
+    for item in items:
+        item["active"] = bool(nearest) and item["fits"] == nearest
     return items
 
 
@@ -59,6 +62,16 @@ def items_for(actor: Actor) -> list[dict]:
     if actor.may("PM-I05"):
         also = ("/units/",) if actor.is_manager else ("/units/", "/requests/")
         items.append({"url": reverse("portal:hr_desk"), "label": _("HR desk"), "icon": "desk", "also": also})
+    if actor.may("PM-F05"):
+        also = ("/rules/", "/honours/", "/my/measures/", "/my/pay/", "/hr/rules/", "/hr/measures/", "/hr/indicators/")
+        items.append(
+            {
+                "url": reverse("kpi:home"),
+                "label": _("Performance"),
+                "icon": "star",
+                "also": (*also, "/hr/reviews/", "/hr/honours/", "/hr/development/", "/pay/"),
+            }
+        )
     if actor.may("PM-C03"):
         items.append({"url": reverse("wagtailadmin_home"), "label": _("Edit content"), "icon": "edit"})
     if actor.may("PM-P12"):

@@ -1,9 +1,10 @@
 """One module of addresses for each part of the app."""
 
-from kpi.urls import development, measures, pay, recognition, reviews, rules, scorecards
+from kpi.urls import development, home, measures, pay, recognition, reviews, rules, scorecards
 
 app_name = "kpi"
 urlpatterns = [
+    *home.urlpatterns,
     *rules.urlpatterns,
     *measures.urlpatterns,
     *scorecards.urlpatterns,

@@ -99,12 +99,12 @@ def test_home_page_tells_strangers_nothing_about_courses_or_news(client, as_, ho
 @pytest.mark.parametrize(
     ("who", "labels"),
     [
-        ("second_user", ["My month"]),
-        ("manager", ["My month", "My team"]),
-        ("hr", ["My month", "HR desk"]),
-        ("auditor", ["My month", "HR desk"]),
-        ("author", ["My month", "Edit content"]),
-        ("admin", ["My month", "Administration"]),
+        ("second_user", ["My month", "Performance"]),
+        ("manager", ["My month", "My team", "Performance"]),
+        ("hr", ["My month", "HR desk", "Performance"]),
+        ("auditor", ["My month", "HR desk", "Performance"]),
+        ("author", ["My month", "Performance", "Edit content"]),
+        ("admin", ["My month", "Performance", "Administration"]),
     ],
 )
 def test_navigation_follows_the_roles(house, as_, who, labels):
@@ -112,6 +112,14 @@ def test_navigation_follows_the_roles(house, as_, who, labels):
     page = as_(house[who]).get(reverse("portal:my_month"))
     assert [item["label"] for item in page.context["navigation"]] == labels
     assert [item["label"] for item in page.context["navigation"] if item["active"]] == ["My month"]
+
+
+@pytest.mark.parametrize(
+    ("address", "active"), [("/hr/", "HR desk"), ("/hr/rules/", "Performance"), ("/my/measures/", "Performance")]
+)
+def test_the_nearest_area_is_the_active_one(house, as_, address, active):
+    page = as_(house["hr"]).get(address)
+    assert [item["label"] for item in page.context["navigation"] if item["active"]] == [active]
 
 
 # --- my month -----------------------------------------------------------------------------------------------------------
