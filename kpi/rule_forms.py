@@ -7,6 +7,7 @@ import unicodedata
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -63,7 +64,7 @@ class RuleForm(forms.Form):
 
     def __init__(self, *args, families: list[str], scopes: list[OrgUnit], audiences, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["family"].choices = [(one, Rule.Family(one).label) for one in families]
+        self.fields["family"].choices = [(one, capfirst(Rule.Family(one).label)) for one in families]
         if len(families) == 1:
             self.fields["family"].initial = families[0]
         self.fields["scope"].queryset = OrgUnit.objects.filter(pk__in=[unit.pk for unit in scopes])
@@ -111,7 +112,7 @@ class NoteForm(forms.Form):
 
     def __init__(self, *args, kinds: list[str], **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["kind"].choices = [(one, ConsultationNote.Kind(one).label) for one in kinds]
+        self.fields["kind"].choices = [(one, capfirst(ConsultationNote.Kind(one).label)) for one in kinds]
         self.fields["kind"].initial = kinds[0]
 
 

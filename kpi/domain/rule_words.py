@@ -7,9 +7,11 @@ without a line that says so.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import SequenceMatcher
 from typing import Any
 
 from django.utils.translation import get_language, ngettext, pgettext
@@ -42,6 +44,31 @@ class Change:
     before: str
     after: str
 
+    @property
+    def before_pieces(self) -> list[tuple[str, bool]]:
+        """What it said before, in pieces: (text, is it gone now?)."""
+        return _pieces(self.before, self.after)
+
+    @property
+    def after_pieces(self) -> list[tuple[str, bool]]:
+        """What it says now, in pieces: (text, is it new?)."""
+        return _pieces(self.after, self.before)
+
+
+_TOKEN = re.compile(r"[A-Za-z]+|[0-9]+(?:[.,][0-9]+)*|\s+|.", re.DOTALL)
+
+
+def _pieces(text: str, other: str) -> list[tuple[str, bool]]:
+    """The text cut where it begins or ends to differ from another one; words and numbers stay whole."""
+    if not text or not other:
+        return [(text, False)] if text else []
+    mine, theirs = _TOKEN.findall(text), _TOKEN.findall(other)
+    found = []
+    for what, start, end, _start, _end in SequenceMatcher(None, mine, theirs, autojunk=False).get_opcodes():
+        if start < end:
+            found.append(("".join(mine[start:end]), what != "equal"))
+    return found
+
 
 def lines_of(version: RuleVersion, *, names: Mapping[str, str] | None = None) -> list[Line]:
     """This function will say everything a version's parameters hold, a line for each part.
@@ -58,8 +85,8 @@ def lines_of(version: RuleVersion, *, names: Mapping[str, str] | None = None) ->
 def changes_between(before: RuleVersion, after: RuleVersion) -> list[Change]:
     """This function will say line by line how a version differs from an earlier one; no line where nothing differs.
 
-    The days of notice are a line of their own, and so is the text of each language, of which only is said that it
-    differs: it stands on the page.
+    The days of notice are a line of their own, and so is the text of each language: the paragraphs that differ of the one
+    that is read, and that it differs of the other.
     """
     names = indicator_names([before, after])
     old = {line.key: line for line in (*lines_of(before, names=names), *_terms(before))}
@@ -77,13 +104,29 @@ def changes_between(before: RuleVersion, after: RuleVersion) -> list[Change]:
     if not any(change.key != "notice" for change in found) and before.parameters != after.parameters:
         words = _("A name in the other language or a detail that has no words of its own.")
         found.append(Change("other", _("Other details"), CHANGED, "", words))
-    for label, was_text, now_text in (
-        (_("Text in Chinese"), before.text_zh, after.text_zh),
-        (_("Text in English"), before.text_en, after.text_en),
+    read_in_english = bool(after.text_en) and (get_language() or "").startswith("en")
+    for key, label, was_text, now_text in (
+        ("text_zh", _("Text in Chinese"), before.text_zh, after.text_zh),
+        ("text_en", _("Text in English"), before.text_en, after.text_en),
     ):
         if was_text != now_text:
-            found.append(Change("text", label, CHANGED, "", _("The wording was changed; read it on this page.")))
+            gone, come = "", _("The wording was changed.")
+            if (key == "text_en") == read_in_english:
+                gone, come = _paragraphs(was_text, now_text)
+            found.append(Change(key, label, CHANGED, gone, come))
     return found
+
+
+def _paragraphs(was: str, now: str) -> tuple[str, str]:
+    """The paragraphs of a text that are gone, and those that have come."""
+    old, new = ([one.strip() for one in text.split("\n") if one.strip()] for text in (was, now))
+    gone: list[str] = []
+    come: list[str] = []
+    for what, first, last, start, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if what != "equal":
+            gone += old[first:last]
+            come += new[start:end]
+    return "\n".join(gone), "\n".join(come)
 
 
 def indicator_names(versions: Iterable[RuleVersion]) -> dict[str, str]:
@@ -122,7 +165,7 @@ def _scorecard(data: dict, names: Mapping[str, str]) -> Iterator[Line]:
         yield Line(
             f"line.{row.get('code')}",
             _label(row),
-            pgettext("between sentences", " ").join([weight, _scored(row, names)]),
+            _then(weight, _scored(row, names)),
         )
     raters = data.get("raters")
     if isinstance(raters, dict) and any(row.get("kind") == "rating" for row in _rows(data, "lines")):
@@ -205,9 +248,7 @@ def _pay(data: dict, names: Mapping[str, str]) -> Iterator[Line]:
         if pool.get("mode") != "open":
             said.append(shares.get(pool.get("share", "people"), _text(pool.get("share"))))
         rest = {key: value for key, value in pool.items() if key not in ("mode", "share")}
-        yield Line(
-            "pool", _("Pool"), pgettext("between sentences", " ").join([*said, *([_text(rest)] if rest else [])])
-        )
+        yield Line("pool", _("Pool"), _then(*said, *([_text(rest)] if rest else [])))
     bounds = (
         ("cap", pgettext("pay rule", "Most that one person gets, for a full month at work")),
         ("floor", pgettext("pay rule", "Least that one person gets, for a full month at work")),
@@ -326,4 +367,11 @@ def _joined(parts: Iterable[str]) -> str:
 
 def _sentence(parts: Iterable[str]) -> str:
     said = _joined(parts)
-    return f"{said[:1].upper()}{said[1:]}{pgettext('end of a sentence', '.')}" if said else ""
+    return _("%(said)s.") % {"said": f"{said[:1].upper()}{said[1:]}"} if said else ""
+
+
+def _then(first: str, *others: str) -> str:
+    """One sentence after the other."""
+    for other in others:
+        first = _("%(first)s %(then)s") % {"first": first, "then": other}
+    return first

@@ -121,10 +121,10 @@ STAR_PARAMETERS: dict[str, Any] = {
             "at_least": "100",
         },
         {
-            "code": "regulator",
-            "name_zh": "没有监管投诉",
-            "name_en": "No complaint to the regulator",
-            "indicator": "regulator",
+            "code": "complaints",
+            "name_zh": "没有有责投诉",
+            "name_en": "No liable complaint",
+            "indicator": "complaints_liable",
             "at_most": "0",
         },
     ],
@@ -214,7 +214,7 @@ _FIRST_CARD = (
             "Video meeting of HR and branches of three provinces, 26 people: agreed on the five "
             "lines, and on a cap instead of a zero for complaints to the regulator."
         ),
-        20,
+        5,
     ),
     (
         _Kind.COMMENT,
@@ -222,7 +222,7 @@ _FIRST_CARD = (
             "新员工第一个月没有满意度数据，会不会算零分？ / "
             "New colleagues have no satisfaction score in their first month. Is that a zero?"
         ),
-        30,
+        25,
     ),
     (
         _Kind.ANSWER,
@@ -230,7 +230,7 @@ _FIRST_CARD = (
             "不会。没有数据的项目不计分，其余各项按比例补足。 / "
             "No. A line without data drops out and the others take its weight."
         ),
-        46,
+        29,
     ),
 )
 _FIRST_PAY = (
@@ -241,19 +241,19 @@ _FIRST_PAY = (
             "Meeting with 11 staff representatives: a reserve for upheld objections was asked for "
             "and is written in."
         ),
-        24,
+        6,
     ),
 )
 _FIRST_STAR = (
     (
         _Kind.COMMENT,
         ("装维同事见不到客户评价，也能参评吗？ / Can field engineers be nominated as well?"),
-        22,
+        6,
     ),
     (
         _Kind.ANSWER,
         ("可以，条件里没有满意度一项。 / Yes; satisfaction is not among the conditions."),
-        40,
+        27,
     ),
 )
 _NEXT_CARD = (
@@ -263,17 +263,17 @@ _NEXT_CARD = (
             "月底高峰系统排队，超时回复不全是我们的问题。 / "
             "At the end of the month the system queues; late replies are not all our fault."
         ),
-        21,
+        4,
     ),
     (
         _Kind.COMMENT,
         ("建议扣分减半。 / Please halve what it costs."),
-        27,
+        6,
     ),
     (
         _Kind.ANSWER,
         ("已由 5 分减为 3 分，信息技术部同时扩容。 / It is 3 points instead of 5 now, and IT adds capacity."),
-        50,
+        28,
     ),
 )
 _NEXT_PAY = (
@@ -283,12 +283,12 @@ _NEXT_PAY = (
             "江苏、四川两省座谈，18 人参加：多数赞成设上限，对 180% 有不同意见。 / "
             "Meetings in Jiangsu and Sichuan, 18 people: most want a cap, not all like 180 %."
         ),
-        20,
+        5,
     ),
     (
         _Kind.COMMENT,
         ("上限会不会打击积极性？ / Does a cap not take the drive away?"),
-        26,
+        7,
     ),
 )
 
@@ -316,15 +316,20 @@ def _next_card(builder: Builder, card: Rule, *, by: User, publisher: User) -> Ru
     """The card's second version: a late reply costs less. Published some days ago, in force from next month on."""
     parameters = copy.deepcopy(CARD_PARAMETERS)
     parameters["lines"][3]["counts"][1]["points"] = "3"
-    begun, published = builder.now - dt.timedelta(days=9), builder.now - dt.timedelta(days=5)
+    begun, published = _morning(builder, 9), _morning(builder, 5)
     version = rules.propose_version(rule=card, parameters=parameters, by=by, at=begun, **_text(CARD, 2))
     version = _consult(builder, version, _NEXT_CARD, at=begun + dt.timedelta(hours=2))
     day = max(builder.month.next.first_day, rules.earliest_effect(version=version, on=timezone.localdate(published)))
     return rules.publish_version(version=version, effective_from=day, by=publisher, at=published)
 
 
+def _morning(builder: Builder, days: int) -> dt.datetime:
+    """Nine o'clock so many days ago."""
+    return timezone.make_aware(dt.datetime.combine(builder.today - dt.timedelta(days=days), dt.time(9)))
+
+
 def _pay_in_consultation(builder: Builder, pay: Rule, *, by: User) -> None:
-    at = builder.now - dt.timedelta(days=2)
+    at = _morning(builder, 2)
     version = rules.propose_version(
         rule=pay,
         parameters=PAY_PARAMETERS | {"cap_share": "180"},

@@ -156,7 +156,7 @@ def test_changes_are_said_line_by_line():
             "Upheld complaints to the regulator: from 1 on the total is at most 69.99, whatever was earned.",
             "",
         ),
-        Change("text", "Text in Chinese", "changed", "", "The wording was changed; read it on this page."),
+        Change("text_zh", "Text in Chinese", "changed", "旧", "新"),
     ]
 
 
@@ -173,3 +173,19 @@ def test_no_change_goes_unsaid():
     renamed["lines"][0]["name_en"] = "Courses done"
     found = changes_between(version(T01), version(renamed))
     assert [change.label for change in found] == ["Courses done (before: Training completion)"]
+
+
+def test_of_a_text_the_paragraphs_that_differ_are_shown():
+    before = version(T01, text_zh="一\n\n二", text_en="One.\n\nTwo.\n\nThree.")
+    after = version(T01, text_zh="一\n\n三", text_en="One.\n\nTwo and a half.\n\nThree.")
+    assert changes_between(before, after) == [
+        Change("text_zh", "Text in Chinese", "changed", "", "The wording was changed."),
+        Change("text_en", "Text in English", "changed", "Two.", "Two and a half."),
+    ]
+
+
+def test_the_words_that_differ_are_marked():
+    change = Change("x", "x", "changed", "每件扣 5 分；10.5 off", "每件扣 3 分；10.25 off")
+    assert change.before_pieces == [("每件扣 ", False), ("5", True), (" 分；", False), ("10.5", True), (" off", False)]
+    assert change.after_pieces == [("每件扣 ", False), ("3", True), (" 分；", False), ("10.25", True), (" off", False)]
+    assert Change("x", "x", "added", "", "neu").after_pieces == [("neu", False)]
