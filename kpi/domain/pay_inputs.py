@@ -82,7 +82,7 @@ def gather(*, run: PayRun, rule: PayRule, at: dt.datetime) -> Gathered:
     bases = bases_of(people=people, months=months, at=at)
     attended = attendance_of(people=people, cycle=cycle, at=at)
     reviews = _reviews(cycle, at)
-    units = _UnitGrades(cycle, rule, at)
+    units = UnitGrades(cycle, rule, at)
     for number in sorted(names, key=lambda pk: number_order(names[pk])):
         mine = [span for span in spans.get(number, ()) if span.unit_id in inside]
         if not mine or (allowed is not None and number not in allowed):
@@ -294,7 +294,7 @@ def _reviews(cycle: ReviewCycle, at: dt.datetime) -> dict[int, tuple[int, Decima
     return {employee: (pk, value, grade) for employee, pk, value, grade in rows.iterator(chunk_size=_AT_ONCE)}
 
 
-class _UnitGrades:
+class UnitGrades:
     """The grade of each unit's own card over the period, else of the nearest unit above that has one."""
 
     def __init__(self, cycle: ReviewCycle, rule: PayRule, at: dt.datetime):

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from core.batches import batches
 from kpi.domain.pay_steps import SETTLED
 from kpi.models import PayLine, PayRun, PayView
-from people.domain.access import RULES, Actor, visible_units
+from people.domain.access import RULES, Actor
 from people.models import Employee, OrgUnit, User
 
 _AT_ONCE = 2000
@@ -29,33 +29,37 @@ LIST, LINE, VARIANCE, FILE, ANSWERS, CORRECTION, LEFT_OUT = (
 
 
 def visible_runs(actor: Actor) -> QuerySet[PayRun]:
-    """This function will return the runs whose whole the actor may see: of units of a pay duty or HR role, all for auditors."""
-    return PayRun.objects.filter(scope__in=visible_units(actor, READ).order_by().values("pk"))
+    """This function will return the runs whose whole the actor may see: of the units of a role, all for auditors.
+
+    HR and auditors see what was approved, the two pay duties drafts too.
+    """
+    return PayRun.objects.filter(_by_role(actor, "scope"))
 
 
 def visible_lines(actor: Actor) -> QuerySet[PayLine]:
     """This function will return the lines of others that the actor may read, by the unit of the line, never by where one is now.
 
     TRUST R8 and R9: who moved away since stays visible for what was paid here, who moved in does not bring the old pay
-    along. One's own lines are read on one's own page. HR and auditors see what was approved, the pay duties drafts too.
+    along. One's own lines are read on one's own page.
     """
+    lines = PayLine.objects.filter(_by_role(actor, "pool__unit", "run__"))
+    return lines.exclude(employee=actor.employee) if actor.employee else lines
+
+
+def _by_role(actor: Actor, unit: str, run: str = "") -> Q:
+    settled = Q(**{f"{run}state__in": SETTLED})
     found = Q(pk__in=[])
-    drafts = Q(pk__in=[])
     for role in actor.roles:
         letters = RULES[READ][role]
         if "A" in letters:
-            found |= Q(run__state__in=SETTLED)
+            found |= settled
         elif "U" in letters:
-            units = Q(pk__in=[])
-            for unit in actor.units(role):
-                units |= Q(path__startswith=unit.path)
-            inside = OrgUnit.objects.filter(units).order_by().values("pk")
-            if role == "HRU":
-                found |= Q(run__state__in=SETTLED, pool__unit__in=inside)
-            else:
-                drafts |= Q(pool__unit__in=inside)
-    lines = PayLine.objects.filter(found | drafts)
-    return lines.exclude(employee=actor.employee) if actor.employee else lines
+            inside = Q(pk__in=[])
+            for top in actor.units(role):
+                inside |= Q(path__startswith=top.path)
+            mine = Q(**{f"{unit}__in": OrgUnit.objects.filter(inside).order_by().values("pk")})
+            found |= mine & settled if role == "HRU" else mine
+    return found
 
 
 def record_looks(
