@@ -71,10 +71,15 @@ class OpenMonth(JobKind):
         return reverse("courses:month", args=[job.arguments["month"]])
 
     def _scope(self, job) -> list:
-        units = hr_units(Actor(user=job.requested_by, on=timezone.localdate()))
-        if not units:
-            raise JobProblem(str(_("You are no longer HR of any unit.")))
-        return units
+        return _hr_units_of(job)
+
+
+def _hr_units_of(job) -> list:
+    """The units in which the person who asked for a job is HR at this moment."""
+    units = hr_units(Actor(user=job.requested_by, on=timezone.localdate()))
+    if not units:
+        raise JobProblem(str(_("You are no longer HR of any unit.")))
+    return units
 
 
 @job_kind("courses.prepare_month", title=_("Preparing the month"))
@@ -92,6 +97,24 @@ class PrepareMonth(OpenMonth):
         except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunBegun):
             pass  # the page of the month says so beside the course
         return 1
+
+
+@job_kind("courses.look_for_matters", title=_("Looking for exceptions"))
+class LookForMatters(JobKind):
+    """Looks for what HR has to settle among the people of the person's units, in one piece.
+
+    Not unit by unit: two records that may be one person lie in different units.
+    """
+
+    def start(self, job) -> int:
+        return 1
+
+    def chunk(self, job) -> int:
+        matters.find_matters(at=timezone.now(), scope=_hr_units_of(job))
+        return 1
+
+    def url(self, job) -> str:
+        return reverse("courses:matters")
 
 
 DAYS_AHEAD = 7  # so many days before a month begins, its people are enrolled

@@ -47,6 +47,7 @@ from core.periods import Month, start_of
 from courses.domain.queries import Figures
 from courses.domain.reminder_words import Open, Words, chat_words, digest_words, nudge_words
 from courses.models import (
+    Course,
     CourseRun,
     Enrolment,
     GroupChat,
@@ -697,7 +698,38 @@ def _nudges_now(messages: list[Message], at: dt.datetime) -> dict[int, Message]:
 
 message_kind("reminder", title=_("Reminder"), renew=_digests_now)
 message_kind("nudge", title=_("Nudge"), renew=_nudges_now)
-message_kind("figures", title=_("Figures for the group chat"))
+
+
+def _figures_now(messages: list[Message], at: dt.datetime) -> dict[int, Message]:
+    """The figures as they stand now; without those of chats that tell them no more, or whose step is gone. Six queries."""
+    asked = {message.pk: _asked_figures(message.key) for message in messages}
+    chats = {
+        (chat.robot_id, chat.unit_id): chat
+        for chat in GroupChat.objects.filter(robot__in={one.robot_id for one in messages}).select_related(
+            "unit", "robot"
+        )
+    }
+    runs: dict[tuple[dt.date, int], list[CourseRun]] = defaultdict(list)
+    for steps, governed in _ladders(at):
+        told = {step.days for step in steps if step.to == _To.GROUP_CHAT}
+        for run in governed:
+            for days in told:
+                runs[timezone.localdate(run.due_at), days].append(run)
+    wanted = {(due_on, days) for _unit_id, due_on, days in asked.values()}
+    figures = _figures_of([run for key in wanted for run in runs.get(key, ())], {one[0] for one in asked.values()})
+    anew = {}
+    for message in messages:
+        unit_id, due_on, days = asked[message.pk]
+        chat = chats.get((message.robot_id, unit_id))  # type: ignore[arg-type]
+        courses = _counted(runs.get((due_on, days), []), unit_id, figures)
+        if chat is not None and courses:
+            anew[message.pk] = _chat_message(
+                ChatDue(chat=chat, due_on=due_on, days=days, courses=courses), on=timezone.localdate(at)
+            )
+    return anew
+
+
+message_kind("figures", title=_("Figures for the group chat"), renew=_figures_now)
 
 
 # --- group chats ------------------------------------------------------------------------------------------------------
@@ -713,6 +745,29 @@ class ChatDue:
     @property
     def key(self) -> str:
         return f"figures-{self.chat.unit_id}-{self.due_on.isoformat()}-{self.days}"
+
+
+def _asked_figures(key: str) -> tuple[int, dt.date, int]:
+    """The unit, the due day and the step of the key of a ChatDue."""
+    _kind, unit_id, rest = key.split("-", 2)
+    return int(unit_id), dt.date.fromisoformat(rest[:10]), int(rest[11:])
+
+
+def _figures_of(runs: Iterable[CourseRun], units: Iterable[int]) -> dict[tuple[int, int], Figures]:
+    """The figures of runs in units, by both. One query."""
+    tallies = Tally.objects.filter(run__in={run.pk for run in runs}, unit__in=set(units))
+    return {
+        (row.run_id, row.unit_id): Figures(assigned=row.assigned, completed=row.completed, on_time=row.on_time)
+        for row in tallies
+    }
+
+
+def _counted(
+    runs: Iterable[CourseRun], unit_id: int, figures: dict[tuple[int, int], Figures]
+) -> list[tuple[Course, Figures]]:
+    """The courses that somebody of a unit owes, with their figures."""
+    found = [(run.course, figures.get((run.pk, unit_id), Figures())) for run in runs]
+    return [(course, one) for course, one in found if one.assigned]
 
 
 def due_chats(*, on: dt.date, at: dt.datetime) -> list[ChatDue]:
@@ -731,13 +786,7 @@ def due_chats(*, on: dt.date, at: dt.datetime) -> list[ChatDue]:
             step = newest_step(steps, _To.GROUP_CHAT, days)
             if step is not None and days - step.days <= CHAT_CATCH_UP:
                 runs[due_on, step.days].append(run)
-    tallies = Tally.objects.filter(
-        run__in=[run.pk for some in runs.values() for run in some], unit__in=[chat.unit_id for chat in chats]
-    )
-    figures = {
-        (row.run_id, row.unit_id): Figures(assigned=row.assigned, completed=row.completed, on_time=row.on_time)
-        for row in tallies
-    }
+    figures = _figures_of((run for some in runs.values() for run in some), [chat.unit_id for chat in chats])
     told = set(
         Message.objects.filter(kind="figures", robot__in={chat.robot_id for chat in chats}).values_list(
             "key", "robot_id"
@@ -746,8 +795,7 @@ def due_chats(*, on: dt.date, at: dt.datetime) -> list[ChatDue]:
     found = []
     for (due_on, days), some in sorted(runs.items(), key=lambda item: item[0]):
         for chat in chats:
-            counted = [(run.course, figures.get((run.pk, chat.unit_id), Figures())) for run in some]
-            courses = [(course, one) for course, one in counted if one.assigned]
+            courses = _counted(some, chat.unit_id, figures)
             due = ChatDue(chat=chat, due_on=due_on, days=days, courses=courses)
             if courses and (due.key, chat.robot_id) not in told:
                 found.append(due)
@@ -757,28 +805,28 @@ def due_chats(*, on: dt.date, at: dt.datetime) -> list[ChatDue]:
 def tell_chats(*, on: dt.date, at: dt.datetime) -> int:
     """This function will queue the figures that are due to group chats, each once, and return how many."""
     quiet = quiet_hours(general_ladder())
-    messages = []
-    for due in due_chats(on=on, at=at):
-        unit = due.chat.unit
-        with translation.override("zh-hans"):  # a group has no language of its own; the house speaks Chinese
-            words = chat_words(unit=unit, courses=due.courses, due_on=due.due_on, on=on)
-        messages.append(
-            messaging.chat(
-                key=due.key,
-                kind="figures",
-                robot=due.chat.robot,
-                language="zh-hans",
-                subject=words.subject,
-                text=words.text,
-                url=reverse("portal:my_month"),
-                reference=unit_reference(unit.pk),
-                not_before=quiet.until(at) if quiet else at,
-                quiet=quiet,
-            )
-        )
+    messages = [_chat_message(due, on=on, at=at, quiet=quiet) for due in due_chats(on=on, at=at)]
     with transaction.atomic():
         queue(messages=messages, at=at)
     return len(messages)
+
+
+def _chat_message(due: ChatDue, *, on: dt.date, at: dt.datetime | None = None, quiet: Quiet | None = None) -> Message:
+    """Figures for a group chat as they are said on a day; with ``at``, to go out then or after the quiet hours."""
+    with translation.override("zh-hans"):  # a group has no language of its own; the house speaks Chinese
+        words = chat_words(unit=due.chat.unit, courses=due.courses, due_on=due.due_on, on=on)
+    return messaging.chat(
+        key=due.key,
+        kind="figures",
+        robot=due.chat.robot,
+        language="zh-hans",
+        subject=words.subject,
+        text=words.text,
+        url=reverse("portal:my_month"),
+        reference=unit_reference(due.chat.unit_id),
+        not_before=quiet.until(at) if quiet and at else at,
+        quiet=quiet,
+    )
 
 
 def unit_reference(unit_id: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Count, Q
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
@@ -15,12 +16,14 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from core.jobs import start_job
 from courses.domain import exceptions, matters
 from courses.domain.access import hr_units
 from courses.models import Matter
 from people.domain.access import actor_of, binds, require, visible_employees
 
 PAGE = 50
+IN_THE_REQUEST = 2000  # among more people than this a job looks
 OPEN, SETTLED, EVERYTHING = "open", "settled", "all"
 PROPOSED = "proposed"
 
@@ -132,9 +135,13 @@ def _ways(kind: str, rows: list[dict]) -> list[tuple[str, str]]:
 @binds("PM-M05")
 @require_POST
 def look(request):
-    """Look again now, at the people of the actor's units."""
+    """Look again now, at the people of the actor's units: at once, or by a job when they are very many."""
     actor = actor_of(request)
     require(actor, "PM-M05")
+    if visible_employees(actor, "PM-M05").count() > IN_THE_REQUEST:
+        with transaction.atomic():
+            job = start_job(kind="courses.look_for_matters", arguments={}, by=request.user, at=timezone.now())
+        return HttpResponseRedirect(reverse("core:job", args=[job.pk]))
     seen = matters.find_matters(at=timezone.now(), scope=hr_units(actor))
     if seen.changed:
         words = _("Looked again: %(new)d new, %(gone)d no longer there.")

@@ -21,6 +21,7 @@ from courses.domain.reminders import (
     give_own_ladder,
     nudge,
     preview,
+    remove_group_chat,
     remove_own_ladder,
     save_ladder,
     send_reminders,
@@ -28,6 +29,7 @@ from courses.domain.reminders import (
     tell_chats,
     visible_messages,
 )
+from courses.domain.tallies import recount
 from courses.models import Enrolment, GroupChat, Ladder, LadderStep, Nudge, ReminderDue
 from people.models import Employee
 from tests.factories.courses import local, make_audience, make_course, make_enrolment, make_programme, make_run
@@ -643,7 +645,31 @@ def test_a_chat_hears_when_all_are_done_and_nothing_of_units_without_duties(hous
     house.staff(state="completed")
     GroupChat.objects.create(unit=make_unit(house.group), robot=chat.robot)
     tell_chats(on=DUE, at=morning(0))
-    assert list(Message.objects.values_list("text", flat=True)) == ["《销售礼仪》（今天截止）：1项已全部完成，感谢大家！"]
+    assert list(Message.objects.values_list("text", flat=True)) == [
+        "《销售礼仪》（今天截止）：1项已全部完成，感谢大家！"
+    ]
+
+
+def test_figures_held_back_over_night_are_those_of_the_morning(house, chat, monkeypatch):
+    said = []
+    monkeypatch.setattr("core.messaging.robots.post", lambda **values: said.append(values["text"]))
+    duty, _other = house.staff("王伟"), house.staff("李娜")
+    other = GroupChat.objects.create(unit=house.group, robot=chat.robot)
+    night = morning(0).replace(hour=22)
+    recount(run=house.run)
+    assert tell_chats(on=DUE, at=night) == 2
+    _deliver(night)
+    assert said == []
+    Enrolment.objects.filter(pk=duty.pk).update(
+        state="completed", completed_at=night, on_time=True, unit_done=house.branch
+    )
+    recount(run=house.run)
+    remove_group_chat(chat=other, by=make_user(), at=night)
+    _deliver(morning(1).replace(hour=8))
+    assert said == ["《销售礼仪》（11月30日已截止）：2项中已完成1项（50.0%），还有1项未完成。"]
+    messages = Message.objects.order_by("reference").values_list("reference", "state", "text")
+    expected = [(f"unit:{house.group.pk}", "dropped", messages[0][2]), (f"unit:{house.branch.pk}", "sent", said[0])]
+    assert sorted(messages) == sorted(expected)
 
 
 def test_old_figures_and_robots_that_are_off_say_nothing(house, chat):

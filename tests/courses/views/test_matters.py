@@ -3,7 +3,8 @@ import datetime as dt
 import pytest
 from django.urls import reverse
 
-from core.models import Event
+from core.jobs import KINDS
+from core.models import Event, Job
 from courses.domain import exceptions
 from courses.models import Enrolment, Matter
 from people.models import Employee
@@ -244,6 +245,20 @@ def test_looking_again_stays_within_the_units_of_the_role(client, world):
     _away(world)
     _look(client, users)
     assert Employee.objects.get(matters__isnull=False).unit == world[1]
+
+
+def test_looking_at_very_many_people_is_a_job_that_finds_the_same(
+    client, world, monkeypatch, django_capture_on_commit_callbacks
+):
+    monkeypatch.setattr("courses.views.matters.IN_THE_REQUEST", 1)
+    _away(world, 2)
+    with django_capture_on_commit_callbacks(execute=True):
+        response = _look(client, world[0])
+    job = Job.objects.get()
+    assert response.url == reverse("core:job", args=[job.pk])
+    assert (job.kind, job.state, job.requested_by) == ("courses.look_for_matters", "done", world[0]["hr"])
+    assert KINDS[job.kind].url(job) == reverse(DESK)
+    assert len(client.get(reverse(DESK)).context["rows"]) == 2
 
 
 def test_the_desk_takes_the_same_queries_for_one_and_for_many(client, world, django_assert_num_queries):
