@@ -45,6 +45,7 @@ from portal.demo.closing import begin_to_sign, close_for_good
 from portal.demo.course_content import DemoCourse, build_course, read_courses
 from portal.demo.desk import fill_the_desk
 from portal.demo.learning import Shelf, Way, answer, draw, knows, way_through
+from portal.demo.performance import tell_performance
 from portal.demo.reminders import tell_the_last_weeks
 from portal.house import set_up_house
 from portal.models import HomePage, NewsPage
@@ -117,6 +118,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         _plan_ahead(builder)
         publish_bulletins(builder)
         tell_the_last_weeks(builder)
+        tell_performance(builder)
         _tell(builder)
     return builder
 

@@ -1,0 +1,17 @@
+"""What followed from the demo company's training: rules, measures, reviews, pay, honours and plans, told in this order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from portal.demo.performance.measures import tell_measures
+from portal.demo.performance.rules import tell_of_rules
+
+if TYPE_CHECKING:
+    from portal.demo.builder import Builder
+
+
+def tell_performance(builder: Builder) -> None:
+    """Tell the year's performance of a company whose months are told."""
+    tell_of_rules(builder)
+    tell_measures(builder)
