@@ -15,8 +15,8 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import get_language, gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from core.periods import Month
 from kpi.curves import Drawing, drawing
@@ -266,6 +266,7 @@ class ScorecardEditor:
             shown = self._row(prefix, line, _LINE)
             shown |= {
                 "number": place + 1,
+                "title": _title(line),
                 "kind": line["kind"],
                 "kind_name": KIND_NAMES[line["kind"]],
                 "kind_help": KIND_HELP[line["kind"]],
@@ -332,9 +333,62 @@ class ScorecardEditor:
         return self.errors.get("bands", [])
 
     @property
-    def faults(self) -> list[tuple[str, str]]:
-        """Every fault with the name of its field, in the order of the page."""
-        return [(there, words) for there, some in self.errors.items() for words in some]
+    def faults(self) -> list[Fault]:
+        """Every fault with its field and what the field is called, in the order of the page."""
+        return [Fault(there, _place_name(there), words) for there, some in self.errors.items() for words in some]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: the field to go to, its name for people, and the words."""
+
+    there: str
+    name: str
+    words: str
+
+
+_NAMES = {
+    "name_zh": _("Name (Chinese)"),
+    "name_en": _("Name (English)"),
+    "weight": _("Weight"),
+    "indicator": _("Indicator"),
+    "points": _("Points"),
+    "counts": _("Indicator"),
+    "below": _("Score below the first point"),
+    "floor": _("Never below this score"),
+    "from": _("From this value on"),
+    "cap": _("The total is at most"),
+    "grade": _("Grade"),
+    "coefficient": _("Coefficient"),
+}
+_PARTS = {
+    "lines": pgettext_lazy("of a scorecard", "Lines"),
+    "bands": _("Grades"),
+    "bonus": _("Bonus points"),
+    "raters": _("Who rates"),
+    "top_share": _("Grades"),
+}
+
+
+def _place_name(there: str) -> str:
+    """What people call a part of the form: Line 3 · Weight."""
+    match = re.fullmatch(r"(lines|vetoes|bands)-([0-9]+)(?:-([a-z_]+))?.*", there)
+    if match is None:
+        return str(_PARTS.get(there.partition("-")[0], ""))
+    number = {"number": int(match[2]) + 1}
+    row = {
+        "lines": gettext("Line %(number)s"),
+        "vetoes": gettext("Veto %(number)s"),
+        "bands": gettext("Grade %(number)s"),
+    }
+    name = _NAMES.get(match[3] or "", "")
+    return f"{row[match[1]] % number} · {name}" if name else row[match[1]] % number
+
+
+def _title(line: Typed) -> str:
+    """The name in the active language, or the one there is."""
+    first, second = ("name_en", "name_zh") if (get_language() or "").startswith("en") else ("name_zh", "name_en")
+    return line[first] or line[second]
 
 
 def _drawing(line: Typed) -> Drawing | None:

@@ -151,6 +151,13 @@ class Explanation:
             "from": money_like(self.next_band.at_least),
         }
 
+    @property
+    def opening(self) -> str:
+        """The first words of the letter: the result, and how far it lies below the next grade (a veto is said by itself)."""
+        if self.card.veto:
+            return self.result
+        return pgettext("two sentences", "%(first)s %(second)s") % {"first": self.result, "second": self.below}
+
     # --- losses -------------------------------------------------------------------------------------------------------
     @property
     def losses(self) -> list[tuple[ScorecardLine, Decimal, Decimal]]:

@@ -6,7 +6,9 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeVar
 
+from django.db.models import Model
 from django.http import Http404
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -24,6 +26,7 @@ from kpi.models import Calibration, Indicator, Measure, Rating, Review, Scorecar
 from people.domain.access import Actor, require, rows_on, visible_employees, visible_units
 
 ROW, ROW_OF_UNITS = "PM-V01", "PM-F07"
+_Row = TypeVar("_Row", bound=Model)
 _MOST = 12  # pieces of evidence of one kind that are named one by one
 
 
@@ -58,7 +61,8 @@ def card_or_404(actor: Actor, card_id: int) -> tuple[Scorecard, Review | None]:
         if may(Action.READ_RESULT, review, parts_of(review, actor)):
             return card, review
     is_me = actor.employee is not None and actor.employee.pk == card.employee_id
-    if found or is_me or not visible_employees(actor, ROW).filter(pk=card.employee_id).exists():
+    assert card.employee is not None  # a card has one subject (scorecard_has_one_subject)
+    if found or is_me or not visible_employees(actor, ROW).filter(pk=card.employee.pk).exists():
         raise Http404
     return card, None
 
@@ -195,7 +199,7 @@ def letter_of(*, card: Scorecard, review: Review | None) -> Letter:
     )
 
 
-def _by_id(rows: Iterable) -> dict[int, object]:
+def _by_id(rows: Iterable[_Row]) -> dict[int, _Row]:
     return {row.pk: row for row in rows}
 
 
@@ -209,13 +213,14 @@ def _colleagues(ratings: Iterable[Rating], rule: ScorecardRule) -> int:
 
 
 def _stars(given: LineRatings) -> list[str]:
-    """What each part gave, from 1 to 5; colleagues as their mean."""
+    """What each part gave, from 1 to 5, colleagues as their mean; nothing where one part is all there is (the line says it)."""
     parts = (
         (_("manager %(stars)s of 5"), given.manager),
         (_("oneself %(stars)s of 5"), given.own),
         (_("colleagues %(stars)s of 5"), given.peers),
     )
-    return [words % {"stars": plain(half_up(score / 20))} for words, score in parts if score is not None]
+    said = [words % {"stars": plain(half_up(score / 20))} for words, score in parts if score is not None]
+    return said if len(said) > 1 else []
 
 
 def _measured(line: ScorecardLine, rule: ScorecardRule, indicators: dict[str, Indicator]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from django.db.models import Max, Min, QuerySet
 
@@ -133,13 +134,13 @@ def compare(
     rule = scorecard_rule(draft.parameters)
     ids = [one.pk for one in subjects]
     given = _ratings(ids, first_month, last_month) if units is None else {}
-    whom: dict = {"units": subjects} if units is not None else {"employees": subjects}
-    months = {"first_month": first_month, "last_month": last_month, "at": at}
-    after = scorecards.preview(version=draft, ratings=_scores(rule, given), **whom, **months)
+    asked: dict[str, Any] = {"employees" if units is None else "units": subjects}
+    asked |= {"first_month": first_month, "last_month": last_month, "at": at}
+    after = scorecards.preview(version=draft, ratings=_scores(rule, given), **asked)
     before: dict[int, CardResult] = {}
     if base is not None:
         old = scorecard_rule(base.parameters)
-        before = scorecards.preview(version=base, ratings=_scores(old, given), **whom, **months)
+        before = scorecards.preview(version=base, ratings=_scores(old, given), **asked)
     outcomes = [Outcome(pk, before.get(pk), after.get(pk)) for pk in ids if pk in before or pk in after]
     none = Decimal(0)
     outcomes.sort(key=lambda one: (one.difference if one.difference is not None else none, one.subject))

@@ -82,7 +82,7 @@ def compute_cards(
             ScorecardLine.objects.bulk_create(lines)
             if made:
                 _seal(version, made, first_month, last_month, by, at)
-            cards |= {card.employee_id or card.org_unit_id: card for card in made}
+            cards |= {one.subject: card for one, card in zip(batch, made, strict=True)}
     return cards
 
 

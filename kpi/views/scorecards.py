@@ -22,7 +22,7 @@ from kpi.scorecard_forms import PreviewForm, ScorecardEditor
 from people.domain.access import Actor, actor_of, binds, require, visible_employees
 from people.models import OrgUnit
 
-PAGE = 50
+PAGE = 25
 
 
 @binds("PM-V01", "PM-F07")

@@ -224,14 +224,17 @@ def test_mc_23_faults_stand_at_their_fields(hr, branch):
         "lines-3-floor": "1_0", "bands-2-coefficient": "9", "bonus-cap": "-1", "vetoes-0-cap": "", "raters-manager": "90",
         "raters-min_peers": "many", "top_share": "0",
     }  # fmt: skip
+    response = press(hr, version, data, "save")
     with translation.override("en"):
-        response = press(hr, version, data, "save")
+        names = {fault.there: fault.name for fault in response.context["editor"].faults}
     assert response.status_code == 422
-    faults = [there for there, _words in response.context["editor"].faults]
+    faults = [fault.there for fault in response.context["editor"].faults]
     assert sorted(set(faults)) == sorted(
         ["lines-0-weight", "lines-0-points-0-value", "lines-1-indicator", "lines-3-counts-0-points", "lines-3-floor", "lines",
          "bands", "bonus-cap", "vetoes-0-cap", "raters-manager", "raters-min_peers", "top_share"]
     )  # fmt: skip
+    assert names["lines-0-weight"] == "Line 1 · Weight"
+    assert names["bonus-cap"] == "Bonus points"
     page = response.content.decode()
     assert all(f'id="{there}"' in page for there in faults)  # each word leads to its field
     assert 'value="２０"' in page
@@ -241,7 +244,7 @@ def test_mc_23_faults_stand_at_their_fields(hr, branch):
 
 def test_an_empty_card_says_what_is_missing(hr, draft):
     response = press(hr, draft, typed(hr.get(edit(draft))), "save")
-    assert [there for there, _words in response.context["editor"].faults] == ["lines", "bands"]
+    assert [fault.there for fault in response.context["editor"].faults] == ["lines", "bands"]
 
 
 def test_mc_11_nobody_writes_over_what_somebody_else_saved(hr, branch):
