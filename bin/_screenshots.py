@@ -323,7 +323,8 @@ def readme_set(camera: Camera, stage: Stage) -> None:
 
 def quiz(camera: Camera, page: Page, stage: Stage) -> None:
     """Begin the quiz of the present course, or look at one that is open, and answer the first question."""
-    open_one = Attempt.objects.filter(enrolment__employee=stage.people[EMPLOYEE], submitted_at=None).first()
+    mine = Attempt.objects.filter(enrolment__employee=stage.people[EMPLOYEE], submitted_at=None)
+    open_one = mine.exclude(deadline_at__lte=timezone.now()).first()
     if open_one:
         camera.look(page, reverse("assessments:attempt", args=(open_one.pk,)))
     else:
