@@ -1,6 +1,7 @@
 """The pages about rules: who may open them, what they say, and what their buttons do."""
 
 import datetime as dt
+import re
 
 import pytest
 import time_machine
@@ -189,6 +190,8 @@ def test_the_page_says_line_by_line_what_changed(house, as_, at):
     page = as_(house.reader).get(reverse("kpi:rule", args=[second.pk])).content.decode()
     part = page.partition('id="changes"')[2].partition("</section>")[0]
     assert part.count("<li") == 2
+    assert "<del>95</del>" in part and "<ins>96</ins>" in part
+    part = re.sub(r"</?(del|ins)>", "", part)
     for words in ("总分 95 起", "总分 96 起", "最多占一组的 20%"):
         assert words in part
 
@@ -420,3 +423,15 @@ def test_a_rule_is_made_for_ones_own_units_and_kinds_only(house, as_):
     assert as_(house.maker).post(reverse("kpi:new_rule"), values).status_code == 302
     assert as_(house.checker).post(reverse("kpi:new_rule"), values | {"code": "y"}).status_code == 403
     assert list(Rule.objects.values_list("family", "code")) == [("pay", "x")]
+
+
+def test_pm_v11_who_reads_everything_still_works_on_the_own_units_only(house, as_, at):
+    """An auditor who is HR of another city as well sees the draft and changes nothing of it."""
+    version = house.consulting(at)
+    grant(house.other_hr.user, _Role.AUDITOR)
+    client = as_(house.other_hr)
+    assert client.get(reverse("kpi:rule_version", args=[version.pk])).status_code == 200
+    text = {"text_zh": "x", "notice_days": 7, "seen": 1}
+    assert client.post(reverse("kpi:rule_text", args=[version.pk]), text).status_code == 403
+    day = {"effective_from": "2026-12-01", "seen": 1}
+    assert client.post(reverse("kpi:rule_publish", args=[version.pk]), day).status_code == 403
