@@ -133,7 +133,7 @@ STAR_PARAMETERS: dict[str, Any] = {
 TEXTS = Path(__file__).parent / "texts"
 
 
-def _text(code: str, number: int) -> dict[str, str]:
+def _text(code: str, number: int) -> dict[str, Any]:
     """What staff read of one version, in both languages."""
     return {
         f"text_{language}": (TEXTS / f"{code}.{number}.{language}.txt").read_text(encoding="utf-8")
