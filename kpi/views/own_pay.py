@@ -1,0 +1,104 @@
+"""One's own pay: what was paid and how every fen came about (PM-Y01), and who looked at it (PM-Y13)."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from kpi.domain import pay_looks as looks
+from kpi.pay_words import looked_at, steps_of
+from kpi.views.pay import person_name
+from people.domain.access import actor_of, binds, employee_or_404, require
+
+LOOKS = 40
+
+
+@binds("PM-Y01")
+@never_cache
+@require_safe
+def my_pay(request: HttpRequest) -> HttpResponse:
+    """My performance pay, cycle by cycle; the newest as the first thing on the page."""
+    actor = actor_of(request)
+    require(actor, "PM-Y01")
+    if actor.employee is None:
+        raise Http404
+    lines = list(looks.own_lines(actor.employee))
+    cycles = []
+    for cycle, group in groupby(lines, key=lambda line: line.run.cycle):
+        mine = list(group)
+        cycles.append(
+            {
+                "cycle": cycle,
+                "lines": [line for line in mine if not line.adjusts_id],
+                "adjustments": [line for line in mine if line.adjusts_id],
+                "total": sum(line.paid_fen for line in mine),
+                "review": next((line.review for line in mine if line.review), None),
+            }
+        )
+    found = looks.looks_at(actor.employee)
+    context = {
+        "cycles": cycles,
+        "newest": cycles[0] if cycles else None,
+        "looks": found.count(),
+        "last": _look(found.first()),
+    }
+    return render(request, "kpi/pay_mine.html", context)
+
+
+@binds("PM-Y01")
+@never_cache
+@require_safe
+def my_pay_line(request: HttpRequest, line_id: int) -> HttpResponse:
+    """One of my lines as a letter: step by step, to the fen."""
+    actor = actor_of(request)
+    require(actor, "PM-Y01")
+    line = looks.own_lines(actor.employee).filter(pk=line_id).first() if actor.employee else None
+    if line is None:
+        raise Http404
+    context = {
+        "line": line,
+        "steps": steps_of(line),
+        "answers": line.answers.order_by("-at", "-pk"),
+        "adjustments": looks.own_lines(actor.employee).filter(adjusts=line),
+        "is_mine": True,
+        "prepared_by": person_name(line.run.prepared_by),
+        "checked_by": person_name(line.run.checked_by) if line.run.checked_by else "",
+    }
+    return render(request, "kpi/pay_line.html", context)
+
+
+def _look(view) -> dict | None:
+    if view is None:
+        return None
+    what, code = looked_at(view.what)
+    return {"at": view.at, "who": person_name(view.viewer), "what": what, "code": code}
+
+
+@binds("PM-Y13")
+@never_cache
+@require_safe
+def pay_looks(request: HttpRequest, employee_id: int | None = None) -> HttpResponse:
+    """Who looked at my pay; an auditor asks it of anybody."""
+    actor = actor_of(request)
+    require(actor, "PM-Y13")
+    if employee_id is None:
+        if actor.employee is None:
+            raise Http404
+        employee = actor.employee
+    else:
+        employee = employee_or_404(actor, "PM-Y13", employee_id)
+    page = Paginator(looks.looks_at(employee), LOOKS).get_page(request.GET.get("page"))
+    events = []
+    for view in page.object_list:
+        look = _look(view) or {}
+        text = _("%(what)s, run %(code)s") % {"what": look["what"], "code": look["code"]}
+        events.append({"at": view.at, "title": look["who"], "text": text, "kind": "neutral", "who": "", "url": ""})
+    is_mine = actor.employee is not None and actor.employee.pk == employee.pk
+    context = {"employee": employee, "page": page, "events": events, "is_mine": is_mine}
+    return render(request, "kpi/pay_looks.html", context)
