@@ -275,7 +275,9 @@ def _correct(builder: Builder) -> None:
         ("satisfaction", reasons[0], Decimal("2.5")),
         ("complaints_liable", reasons[1], Decimal(-1)),
     ):
-        found = in_force().filter(indicator__code=code, employee__isnull=False, captured_by=builder.users[story.HR])
+        found = in_force().filter(
+            indicator__code=code, employee__isnull=False, captured_at__lt=builder.now - dt.timedelta(days=1)
+        )
         if change < 0:
             found = found.filter(value__gte=1)
         measure = found.select_related("indicator").order_by("-month", "pk").first()
