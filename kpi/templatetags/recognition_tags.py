@@ -69,9 +69,15 @@ def plain(number: Decimal) -> str:
 
 
 @register.filter
-def seal_letter(name: str) -> str:
-    """What is cut into the seal of somebody without a photograph: the last character of a Chinese name, else the first letter."""
+def seal_letter(name: str, person: object = True) -> str:
+    """What is cut into the seal of somebody without a photograph: the end of a Chinese name; else, or of a group, its beginning."""
     words = str(name or "").split()
     if not words:
         return "荣"
-    return words[0][:1].upper() if words[-1].isascii() else words[-1][-1:]
+    return words[-1][-1:] if person and not words[-1].isascii() else words[0][:1].upper()
+
+
+@register.filter
+def near_units(path: str) -> str:
+    """The last two units of a path: where people look for somebody."""
+    return " · ".join(str(path or "").split(" / ")[-2:])

@@ -298,7 +298,8 @@ def _worthy(builder: Builder, round: AwardRound, skip: int) -> list[Employee]:
     for one in good:
         by_branch.setdefault(one.unit_id, one)
     others = [one for one in by_branch.values() if me is None or one.unit_id != me.unit_id]
-    chosen = [*([me] if me and not skip else []), *others[skip % max(1, len(others)) :]][:STARS]
+    apart = max(1, len(others) // STARS)  # from all over the house, others than in the quarter before
+    chosen = [*([me] if me and not skip else []), *others[min(skip, apart - 1) :: apart]][:STARS]
     missed = next((one for one in front if not meets(one) and one.pk in found), None)
     return [*chosen, *([missed] if missed else [])]
 
