@@ -87,6 +87,7 @@ def _mine(actor: Actor) -> list[Way]:
                 _("What is rated, every result and what became of it"),
                 "list",
             ),
+            ("PM-Y01", "kpi:my_pay", _("My performance pay"), _("How each amount came about, and who looked"), "file"),
             ("PM-F01", "kpi:my_measures", _("My measures"), _("Month by month, with where they come from"), "month"),
             ("PM-D01", "kpi:my_plan", _("My development plan"), _("The course that wins a lost point back"), "play"),
             ("PM-W05", "kpi:honours", _("Honours and thanks"), _("Stars, the wall, a word of thanks"), "star"),
@@ -103,6 +104,8 @@ def _work(actor: Actor) -> list[Way]:
             ("PM-V05", "kpi:cycles", _("Review cycles"), _("Announce, follow, compare, publish"), "list"),
             ("PM-F02", "kpi:measures", _("Measures"), _("Collect a month, bring in a file, indicators"), "upload"),
             ("PM-V11", "kpi:hr_rules", _("Rules in work"), _("Draft, consult, publish; who has read them"), "edit"),
+            ("PM-Y04", "kpi:pay", _("Pay runs"), _("Bases, pools, computing, export"), "file"),
+            ("PM-Y06", "kpi:pay_checks", _("Pay runs to check"), _("Approve, or send back with a reason"), "check"),
             ("PM-W02", "kpi:honours_desk", _("Award rounds"), _("Nominations, votes, publicity, granting"), "star"),
             (
                 "PM-F03",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from portal.demo.performance.development import tell_development
 from portal.demo.performance.measures import tell_measures
+from portal.demo.performance.recognition import honour_the_best
+from portal.demo.performance.reviews import tell_reviews
 from portal.demo.performance.rules import tell_of_rules
 
 if TYPE_CHECKING:
@@ -15,3 +18,6 @@ def tell_performance(builder: Builder) -> None:
     """Tell the year's performance of a company whose months are told."""
     tell_of_rules(builder)
     tell_measures(builder)
+    tell_reviews(builder)
+    honour_the_best(builder)
+    tell_development(builder)

@@ -5,13 +5,15 @@ from tests.factories.people import grant, make_employee, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
 
-MINE = ["kpi:my_reviews", "kpi:my_measures", "kpi:my_plan", "kpi:honours", "kpi:rules"]
+MINE = ["kpi:my_reviews", "kpi:my_pay", "kpi:my_measures", "kpi:my_plan", "kpi:honours", "kpi:rules"]
 
 
 @pytest.mark.parametrize(
     ("role", "names"),
     [
         (None, []),
+        ("pay_maker", ["kpi:pay"]),
+        ("pay_checker", ["kpi:pay_checks"]),
         ("hr", ["kpi:cycles", "kpi:measures", "kpi:hr_rules", "kpi:honours_desk", "kpi:development"]),
     ],
 )
