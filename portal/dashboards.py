@@ -39,6 +39,9 @@ from courses.domain.queries import (
 from courses.domain.requests import duty_events, to_decide
 from courses.models import CourseCataloguePage, CoursePage, CourseRun, Enrolment, PlanLine, RunStep
 from courses.models import Matter as DutyMatter
+from kpi.domain.awards import honours_of
+from kpi.domain.thanks import thanks_for
+from kpi.models import Award, Thanks
 from people.domain.access import Actor, visible_employees, visible_units
 from people.domain.queries import waiting_for_sign_in
 from people.domain.roster import visible_rosters
@@ -46,6 +49,7 @@ from people.models import Employee, OrgUnit, Placement, RosterImport
 from portal.models import NewsPage
 
 _State = Enrolment.State
+THANKS = 5  # that a record shows
 
 
 # --- news -----------------------------------------------------------------------------------------------------------
@@ -296,11 +300,13 @@ class Record:
     certificates: list | None = None
     placements: list[Placement] | None = None
     leaves: list | None = None
+    honours: list[Award] | None = None
+    thanks: list[Thanks] = field(default_factory=list)
     events: list[dict] = field(default_factory=list)
 
 
 def person_record(actor: Actor, employee: Employee, allowed: frozenset[str], at: dt.datetime) -> Record:
-    """A person's record as far as the reader may see it (rows_on). Twelve queries at most."""
+    """A person's record as far as the reader may see it (rows_on). Fourteen queries at most."""
     record = Record()
     today = timezone.localdate(at)
     if "PM-T05" in allowed:
@@ -327,6 +333,10 @@ def person_record(actor: Actor, employee: Employee, allowed: frozenset[str], at:
         record.certificates = [
             {"certificate": one, "state": state_of(one, on=today)} for one in certificates_of(employee)
         ]
+    if "PM-W08" in allowed:
+        is_me = actor.employee is not None and actor.employee.pk == employee.pk
+        record.honours = list(honours_of(employee))
+        record.thanks = list(thanks_for(employee, hidden=is_me)[:THANKS])
     record.events = _timeline(employee, record)
     return record
 
@@ -414,6 +424,10 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
                 "url": _address("assessments:result", attempt.pk),
             }
         )
+    for award in record.honours or []:
+        events += _honour_events(award, record)
+        if award.certificate is not None:
+            told.add(award.certificate.number)
     for row in record.certificates or []:
         certificate: Certificate = row["certificate"]
         if certificate.number not in told:
@@ -429,6 +443,23 @@ def _timeline(employee: Employee, record: Record) -> list[dict]:
     if employee.left_on and record.placements is not None:
         events.append({"at": employee.left_on, "title": _("Left the company"), "kind": "neutral"})
     return sorted(events, key=lambda event: _moment(event["at"]), reverse=True)
+
+
+def _honour_events(award: Award, record: Record) -> list[dict]:
+    """An honour, and that it was revoked if it was."""
+    words = {"name": award.label}
+    shown = award.certificate_id and record.certificates is not None
+    given = {
+        "at": award.granted_at,
+        "title": _("Honoured: “%(name)s”") % words,
+        "text": award.said,
+        "kind": "honour",
+        "url": _address("certificates:detail", award.certificate_id) if shown else "",
+    }
+    if award.revoked_at is None:
+        return [given]
+    title = _("Honour revoked: “%(name)s”") % words
+    return [given, {"at": award.revoked_at, "title": title, "text": award.revoked_reason, "kind": "neutral"}]
 
 
 def _moment(at: dt.date | dt.datetime) -> dt.datetime:

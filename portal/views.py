@@ -34,7 +34,7 @@ NOTICES = 30
 EVENTS = 20
 
 RECORD_ROWS = ("PM-P02", "PM-P05", "PM-P07", "PM-P08", "PM-P09", "PM-P13", "PM-T01", "PM-T03", "PM-T04", "PM-T05")
-RECORD_ROWS += ("PM-T07", "PM-Q06", "PM-K01", "PM-M03", "PM-M04")
+RECORD_ROWS += ("PM-T07", "PM-Q06", "PM-K01", "PM-M03", "PM-M04", "PM-W08")
 
 
 def _month(request, *, last: Month | None = None) -> Month:
@@ -245,6 +245,7 @@ def person(request, employee_id: int):
         "events": record.events if everything else record.events[:EVENTS],
         "more": 0 if everything else max(0, len(record.events) - EVENTS),
         "is_me": actor.employee is not None and actor.employee.pk == employee.pk,
+        "may_thank": actor.employee is not None and employee.state != employee.State.LEFT,
         "at": at,
     }
     return render(request, "portal/person.html", context)

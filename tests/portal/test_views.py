@@ -12,12 +12,13 @@ from core.models import Notice
 from core.notices import notify
 from core.periods import Month
 from courses.models import PlanLine, Tally
+from kpi.models import Award, AwardProgramme, AwardRound, Nomination, Rule, Thanks
 from people.domain.access import Actor
 from people.models import RosterImport
 from portal import dashboards
 from portal.house import set_up_house
 from portal.views import PAGE
-from tests.factories.certificates import make_certificate
+from tests.factories.certificates import make_certificate, make_design
 from tests.factories.courses import (
     make_audience,
     make_catalogue,
@@ -27,6 +28,7 @@ from tests.factories.courses import (
     make_programme,
     make_run,
 )
+from tests.factories.kpi import AWARD, make_published_version
 from tests.factories.people import grant, make_employee, make_leave, make_position, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
@@ -383,16 +385,61 @@ def test_person_that_is_not_there_is_not_found(house, as_):
     assert as_(house["first"]).get(reverse("portal:person", args=[999_999])).status_code == 404
 
 
+def test_pm_w08_honours_and_thanks_stand_in_the_record_for_those_who_may_see_it(house, as_, at):
+    first = house["first"]
+    programme = AwardProgramme.objects.create(
+        rule=Rule.objects.create(family="award", code="star", name="服务明星", scope=first.unit),
+        kind="person",
+        design=make_design(at),
+    )
+    version = make_published_version(AWARD, scope=first.unit, code="star")
+    round = AwardRound.objects.create(
+        programme=programme,
+        version=version,
+        name="服务明星",
+        first_month=MONTH,
+        last_month=MONTH,
+        places=1,
+        nominate_until=at.date(),
+        created_at=at,
+    )
+    nomination = Nomination.objects.create(round=round, employee=first, citation="热心", state="granted", at=at)
+    Award.objects.create(
+        nomination=nomination, employee=first, name_zh="服务明星", holder=first.name, citation="热心", granted_at=at
+    )
+    Thanks.objects.create(giver=house["second"], receiver=first, text="多谢", at=at)
+    Thanks.objects.create(giver=house["second"], receiver=first, text="藏起来的", at=at, hidden_at=at)
+    shown = {}
+    for who in ("first", "manager", "hr", "auditor", "stranger", "other_hr"):
+        response = as_(house[who]).get(reverse("portal:person", args=[first.pk]))
+        record = response.context["record"]
+        shown[who] = (
+            None if record.honours is None else [one.label for one in record.honours],
+            sorted(one.text for one in record.thanks),
+            "Honoured: “服务明星”" in [event["title"] for event in response.context["events"]],
+            reverse("kpi:say_thanks", args=[first.pk]) in response.content.decode(),
+        )
+    theirs = (["服务明星"], ["多谢"], True, True)
+    assert shown == {
+        "first": (["服务明星"], ["多谢", "藏起来的"], True, False),
+        "manager": theirs,
+        "hr": theirs,
+        "auditor": theirs,
+        "stranger": (None, [], False, True),
+        "other_hr": (None, [], False, True),
+    }
+
+
 def test_person_takes_the_same_queries_for_one_month_and_for_many(house, as_, november, django_assert_num_queries):
     client = as_(house["hr"])
     address = reverse("portal:person", args=[house["first"].pk])
     make_enrolment(house["first"], november, state="completed")
     client.get(address)
-    with django_assert_num_queries(22):
+    with django_assert_num_queries(24):
         client.get(address)
     for month in ("2026-10", "2026-09", "2026-08"):
         make_enrolment(house["first"], make_run(month=month), state="completed")
-    with django_assert_num_queries(22):
+    with django_assert_num_queries(24):
         client.get(address)
 
 
