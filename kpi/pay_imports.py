@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from core.money import NotMoney, format_yuan, parse_yuan
 from core.periods import Month
@@ -130,7 +131,7 @@ def _check(reader: _Reader, file: BinaryIO) -> CheckedFile:
                         break
     except Unreadable as problem:
         return CheckedFile(problem=problem.problem, cure=problem.cure)
-    names = _("、").join(reader.columns[key].heading for key in reader.required)
+    names = pgettext("between names", ", ").join(reader.columns[key].heading for key in reader.required)
     return CheckedFile(
         problem=_("No row with the headings of this table was found."),
         cure=_("Use the template, or name the columns %(names)s.") % {"names": names},

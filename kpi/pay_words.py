@@ -92,9 +92,7 @@ def refusal_words(error: Exception) -> str:
     """This function will say a refusal of the domain in words with its cure."""
     if isinstance(error, pay_runs.NotInThisState):
         now = str(STATE_NOW.get(error.state, ""))
-        return pgettext("between sentences", " ").join(
-            part for part in (_("This is not possible in the step the run is in."), now) if part
-        )
+        return two_sentences(_("This is not possible in the step the run is in."), now)
     if isinstance(error, pay_runs.RunExists):
         code = error.run.code if error.run else ""
         return _("There is a run for this already: %(code)s. Open that one.") % {"code": code}
@@ -112,6 +110,11 @@ def refusal_words(error: Exception) -> str:
     if isinstance(error, CannotBeShared):
         return _cannot_share(error)
     return str(_PLAIN[type(error)])
+
+
+def two_sentences(first: str, second: str) -> str:
+    """Two sentences after each other, with the space that the language writes between them."""
+    return _("%(first)s %(second)s") % {"first": first, "second": second} if second else first
 
 
 def _cannot_share(error: CannotBeShared) -> str:
@@ -263,17 +266,17 @@ def joined(parts: Iterable[str]) -> str:
 
 # --- where a run stands -------------------------------------------------------------------------------------------------
 EVENT_WORDS: dict[str, Promise] = {
-    "pay run begun": gettext_lazy("Begun"),
-    "pay run changed": gettext_lazy("Money or checker changed"),
-    "pay run taken over": gettext_lazy("Taken over by another preparer"),
-    "pay run computed": gettext_lazy("Computed"),
-    "pay variance signed": gettext_lazy("Difference to the last run signed"),
-    "pay run submitted": gettext_lazy("Submitted"),
-    "pay run approved": gettext_lazy("Approved"),
-    "pay run sent back": gettext_lazy("Sent back"),
-    "pay run exported": gettext_lazy("File for payroll made"),
-    "pay run closed": gettext_lazy("Closed"),
-    "pay line adjusted": gettext_lazy("A line adjusted"),
+    "pay run begun": pgettext_lazy("pay run", "Begun"),
+    "pay run changed": pgettext_lazy("pay run", "Money or checker changed"),
+    "pay run taken over": pgettext_lazy("pay run", "Taken over by another preparer"),
+    "pay run computed": pgettext_lazy("pay run", "Computed"),
+    "pay variance signed": pgettext_lazy("pay run", "Difference to the last run signed"),
+    "pay run submitted": pgettext_lazy("pay run", "Submitted"),
+    "pay run approved": pgettext_lazy("pay run", "Approved"),
+    "pay run sent back": pgettext_lazy("pay run", "Sent back"),
+    "pay run exported": pgettext_lazy("pay run", "File for payroll made"),
+    "pay run closed": pgettext_lazy("pay run", "Closed"),
+    "pay line adjusted": pgettext_lazy("pay run", "A line adjusted"),
 }
 
 

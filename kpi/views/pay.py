@@ -28,7 +28,7 @@ from kpi.domain.pay_corrections import reserve_left, results_changed_since
 from kpi.domain.pay_seals import CHAIN
 from kpi.models import PayLine, PayPool, PayRun, ReviewCycle, Rule, RuleVersion
 from kpi.pay_forms import FollowForm, MoneyForm, NewRunForm, WordsForm
-from kpi.pay_words import EVENT_WORDS, REFUSALS, WHY_LEFT_OUT, exact_words, next_act, refusal_words
+from kpi.pay_words import EVENT_WORDS, REFUSALS, WHY_LEFT_OUT, exact_words, next_act, refusal_words, two_sentences
 from people.domain.access import Actor, actor_of, binds, require, visible_employees, visible_units
 from people.models import OrgUnit, User
 
@@ -391,9 +391,11 @@ def compute_pay(request: HttpRequest, run_id: int) -> HttpResponse:
         found = pay_runs.compute_run(run=run, by=request.user, at=at)
         said = _("Computed: %(lines)s lines.") % {"lines": f"{len(found.inputs):,}"}
         if found.by_days:
-            said += " " + _("%(number)s people have no attendance and count by their days in post.") % {
-                "number": f"{found.by_days:,}"
-            }
+            said = two_sentences(
+                said,
+                _("%(number)s people have no attendance and count by their days in post.")
+                % {"number": f"{found.by_days:,}"},
+            )
         return said
 
     return _act(request, run_id, "PM-Y03", do)

@@ -139,7 +139,7 @@ def _looked(request: HttpRequest, employees, code: str) -> None:
 
 def _steps(upload: PayFile) -> list[dict]:
     done = upload.applied_at is not None
-    labels = [pgettext("to upload", "File"), _("Check"), _("Taken in")]
+    labels = [pgettext("to upload", "File"), pgettext("to upload", "Check"), _("Taken in")]
     states = ["done", "done" if done else "current", "done" if done else "open"]
     return [{"label": label, "url": "", "state": state} for label, state in zip(labels, states, strict=True)]
 
