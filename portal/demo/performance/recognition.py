@@ -45,16 +45,16 @@ COLLECTIVE_PARAMETERS = {
 
 _CITATIONS = (
     (
-        "老人听不清套餐说明，她把每一项写在纸上，一字一句念给他听，下班后又送到家里。",
-        "An old man could not follow the tariff. She wrote every line on paper, read it to him, and took it to his home after work.",
+        "老人听不清套餐说明，就把每一项写在纸上，一字一句念，下班后又送到家里。",
+        "An old man could not follow the tariff: wrote every line on paper, read it to him, and took it to his home after work.",
     ),
     (
-        "暴雨断网那天，他在机房守了一夜，第二天照常开门，没有一位客户空手离开。",
-        "When the storm cut the lines he stayed all night, opened on time, and no customer left without an answer.",
+        "暴雨断网那天，在机房守了一夜，第二天照常开门，没有一位客户空手离开。",
+        "Stayed all night when the storm cut the lines, opened on time, and no customer left without an answer.",
     ),
     (
-        "连续三个月零投诉。同事说，她从不急着解释，总是先听完。",
-        "Three months without one complaint. Her colleagues say she never hurries to explain: she hears people out first.",
+        "连续三个月零投诉。同事说：从不急着解释，总是先听完。",
+        "Three months without one complaint. Colleagues say: never hurries to explain, hears people out first.",
     ),
     (
         "把六步销售法编成一张小卡片，新同事三天就能上柜台。",
@@ -65,12 +65,12 @@ _CITATIONS = (
         "Noticed a card taken out in a customer’s name, froze it at once and went to the police with her.",
     ),
     (
-        "手语是自学的。听障客户专程坐两站地铁来找他办业务。",
-        "Taught himself sign language. Deaf customers come two stops by underground to be served by him.",
+        "自学手语，听障客户专程坐两站地铁来办业务。",
+        "Learned sign language alone; deaf customers come two stops by underground to be served.",
     ),
     (
         "带出了四名徒弟，每一位都在第一个月按时学完、考过。",
-        "Four newcomers learned from her, and every one of them finished and passed in the first month.",
+        "Taught four newcomers, and every one of them finished and passed in the first month.",
     ),
     (
         "高峰期主动到大堂引导，平均等候时间少了六分钟。",
@@ -352,8 +352,8 @@ def _objections(builder: Builder, chosen: list[Nomination], at: dt.datetime, *, 
     if stranger is None or stranger.user is None:
         return
     words = (
-        "九月有一次客户等了四十分钟才办上业务，当时是他当班，请核实。 / "
-        "In September a customer waited forty minutes while he was on duty. Please look into it."
+        "九月有一次客户等了四十分钟才办上业务，当时正当班，请核实。 / "
+        "In September a customer waited forty minutes during this shift. Please look into it."
     )
     said: Objection = awards.object_to(nomination=named, text=words, by=stranger.user, at=at + dt.timedelta(hours=20))
     if answered:
