@@ -477,12 +477,14 @@ def acknowledge_review(*, review: Review, by, at: dt.datetime) -> Review:
     return moved
 
 
-def move_review(review: Review, state: str, at: dt.datetime, **values) -> Review:
+def move_review(review: Review, state: str, at: dt.datetime, **values: Any) -> Review:
     """This function will move one review to a state by compare-and-swap. Raises ChangedMeanwhile. The caller seals it."""
     values |= {"state": state, "changed_at": at}
     if not Review.objects.filter(pk=review.pk, state=review.state, changed_at=review.changed_at).update(**values):
         raise ChangedMeanwhile(review.pk)
-    return Review.objects.select_related(*WITH).get(pk=review.pk)
+    for name, value in values.items():
+        setattr(review, name, value)
+    return review
 
 
 WITH = ("cycle__version__rule", "cycle__scope", "employee__user__employee", "unit", "position", "manager", "scorecard")
@@ -508,8 +510,10 @@ def finish_due(*, cycle: ReviewCycle, by, at: dt.datetime) -> int:
             before = dict(Review.objects.filter(pk__in=some).values_list("pk", "state"))
             if due.filter(pk__in=some).update(state=_State.FINAL, changed_at=at) != len(some):
                 raise ChangedMeanwhile(cycle.pk)
-            for one in Review.objects.filter(pk__in=some).order_by("pk"):
-                number += seals.record(_each("final", [one], by, at, before=before[one.pk]))
+            number += seals.record(
+                seals.link("final", one, by=by, at=at, before={"state": before[one.pk]}, after={"state": one.state})
+                for one in Review.objects.filter(pk__in=some).order_by("pk")
+            )
     return number
 
 
