@@ -46,7 +46,9 @@ def visible_imports(actor: Actor) -> QuerySet[MeasureImport]:
 
 def upload_file(*, file: BinaryIO, file_name: str, month: Month | None, by: User, at: dt.datetime) -> MeasureImport:
     """This function will keep a file and start its check. ``month`` is for rows that name none. One event."""
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    seal = hashlib.sha256()
+    while block := file.read(1 << 20):
+        seal.update(block)
     file.seek(0)
     ending = "csv" if file_name.lower().endswith((".csv", ".txt", ".tsv")) else "xlsx"
     with transaction.atomic():
@@ -55,7 +57,7 @@ def upload_file(*, file: BinaryIO, file_name: str, month: Month | None, by: User
         upload.save()
         upload.job = start_job(kind=CHECK, arguments={"import": upload.pk}, by=by, at=at)
         upload.save(update_fields=["job"])
-        after = {"file": upload.file_name, "sha256": digest}
+        after = {"file": upload.file_name, "sha256": seal.hexdigest()}
         record_event(chain=_CHAIN, action="file uploaded", subject=upload, actor=by, at=at, after=after)
     return upload
 
