@@ -284,14 +284,15 @@ def _attended(
 
 
 def _reviews(cycle: ReviewCycle, at: dt.datetime) -> dict[int, tuple[int, Decimal, str]]:
-    """{employee id: (review id, coefficient, grade)} of the results that are in force."""
+    """{employee id: (review id, coefficient, grade)} of the results that were in force at a moment."""
     rows = (
-        Review.objects.filter(cycle=cycle, published_at__isnull=False, published_at__lte=at, coefficient__isnull=False)
-        .exclude(state=Review.State.SUPERSEDED)
+        Review.objects.filter(cycle=cycle, published_at__lte=at, coefficient__isnull=False)
+        .exclude(superseded_by__published_at__lte=at)
         .order_by()
         .values_list("employee_id", "pk", "coefficient", "grade")
     )
-    return {employee: (pk, value, grade) for employee, pk, value, grade in rows.iterator(chunk_size=_AT_ONCE)}
+    found = rows.iterator(chunk_size=_AT_ONCE)
+    return {employee: (pk, value, grade) for employee, pk, value, grade in found if value is not None}
 
 
 class UnitGrades:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from portal.demo.performance.development import tell_development
 from portal.demo.performance.measures import tell_measures
+from portal.demo.performance.pay import tell_pay
 from portal.demo.performance.recognition import honour_the_best
 from portal.demo.performance.reviews import tell_reviews
 from portal.demo.performance.rules import tell_of_rules
@@ -19,5 +20,6 @@ def tell_performance(builder: Builder) -> None:
     tell_of_rules(builder)
     tell_measures(builder)
     tell_reviews(builder)
+    tell_pay(builder)
     honour_the_best(builder)
     tell_development(builder)

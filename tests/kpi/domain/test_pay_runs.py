@@ -24,6 +24,7 @@ from tests.factories.pay import (
     make_pay_world,
     make_review,
     settle,
+    uphold,
 )
 from tests.factories.people import grant, make_employee, make_unit, make_user
 
@@ -290,6 +291,18 @@ def test_who_has_no_review_is_paid_at_the_rules_coefficient(world):
     run = make_computed_run(world)
     line = PayLine.objects.get(run=run, employee=person)
     assert (line.reason, str(line.coefficient), line.review_id) == ("no_review", "1.0000", None)
+
+
+def test_a_run_takes_the_results_in_force_when_it_is_computed(world):
+    first = world.people[3].reviews.get()
+    uphold(first, "73.70", "C", "1.00", at=AT + dt.timedelta(hours=1))
+    run = make_computed_run(world)
+    line = PayLine.objects.get(run=run, employee=world.people[3])
+    assert (line.review, line.paid_fen) == (first, 401_522)
+
+    pay_runs.compute_run(run=run, by=world.maker, at=AT + dt.timedelta(hours=2))
+    line = PayLine.objects.get(run=run, employee=world.people[3])
+    assert (line.review.number, line.coefficient) == (2, 1)
 
 
 def test_a_quarter_adds_the_bases_of_its_months(world):
