@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, BinaryIO
 
+from django.core.files import File
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -62,7 +63,7 @@ def payable_people(actor: Actor) -> QuerySet[Employee]:
 
     Who left, or had a post in the units within the last year, is among them: the days until then are still to be paid.
     """
-    own = Q(pk__in=[])
+    own: Any = Q(pk__in=[])
     units = OrgUnit.objects.none()
     for unit in actor.units("PMK"):
         units = units | OrgUnit.objects.filter(path__startswith=unit.path)
@@ -114,7 +115,7 @@ def keep_file(
 ) -> PayFile:
     """This function will keep an uploaded file until it is applied; nothing of it counts yet."""
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256(file.read()).hexdigest()
     file.seek(0)
     upload = PayFile(
         kind=kind,
@@ -127,7 +128,7 @@ def keep_file(
         uploaded_at=at,
     )
     ending = "csv" if name.lower().endswith((".csv", ".txt", ".tsv")) else "xlsx"
-    upload.file.save(f"{kind}.{ending}", file, save=False)
+    upload.file.save(f"{kind}.{ending}", File(file), save=False)
     upload.save()
     return upload
 
@@ -187,7 +188,8 @@ def _digest(kind: str, key: int | str) -> tuple[str, int]:
 def check_pay_files() -> Iterator[tuple[str, bool]]:
     """For manage.py verify_events: the rows of each file of pay are the ones that were written."""
     events = Event.objects.filter(chain=CHAIN, action=_TAKEN_IN).order_by("sequence")
-    for key, after in events.values_list("subject_id", "after"):
+    for key, kept in events.values_list("subject_id", "after"):
+        after = kept or {}
         sound = _digest(after["kind"], key) == (after["digest"], after["rows"])
         yield f"pay file {key} ({after['name']})", sound
 

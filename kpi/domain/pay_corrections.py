@@ -233,9 +233,10 @@ def _add_lines(
         top.save()
         pools[correction.scope_id] = top
     top = pools[correction.scope_id]
-    last = PayLine.objects.filter(run=correction).order_by("-number").values_list("number", "seal").first() or (0, "")
+    last = PayLine.objects.filter(run=correction).order_by("-number").values_list("number", "seal").first()
+    counted, seal = (last[0] or 0, last[1] or "") if last else (0, "")
     lines = []
-    for number, (old, now, fen, bound) in enumerate(found, start=last[0] + 1):
+    for number, (old, now, fen, bound) in enumerate(found, start=counted + 1):
         pool = pools.get(now.unit_id)
         if pool is None:
             pool = PayPool(run=correction, unit=old.pool.unit, parent=top, mode=PayPool.Mode.OPEN)
@@ -272,7 +273,7 @@ def _add_lines(
         )
         line.employee_no = now.employee_no
         lines.append(line)
-    seals.seal_lines(correction, lines, previous=last[1])
+    seals.seal_lines(correction, lines, previous=seal)
     PayLine.objects.bulk_create(lines)
     in_order = sorted(pools.values(), key=lambda pool: pool.pk)
     seals.seal_pools(correction, in_order)

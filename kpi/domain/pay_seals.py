@@ -236,10 +236,10 @@ def seal_lines(run: PayRun, lines: Sequence[PayLine], previous: str = "") -> lis
         known = {
             "employee__employee_no": line.employee_no,
             "pool__unit__code": line.pool.unit.code,
-            "review__number": from_reviews.get(line.review_id, (None, None))[0],
-            "review__grade": from_reviews.get(line.review_id, (None, None))[1],
-            "adjusts__run__code": adjusted.get(line.adjusts_id, (None, None))[0],
-            "adjusts__number": adjusted.get(line.adjusts_id, (None, None))[1],
+            "review__number": from_reviews.get(line.review_id or 0, (None, None))[0],
+            "review__grade": from_reviews.get(line.review_id or 0, (None, None))[1],
+            "adjusts__run__code": adjusted.get(line.adjusts_id or 0, (None, None))[0],
+            "adjusts__number": adjusted.get(line.adjusts_id or 0, (None, None))[1],
         }
         values = [known[name] if name in known else getattr(line, name) for name in LINE_COLUMNS]
         row = plain_row(LINE_COLUMNS, values)
@@ -248,15 +248,15 @@ def seal_lines(run: PayRun, lines: Sequence[PayLine], previous: str = "") -> lis
     return rows
 
 
-def _said_of_reviews(ids: Iterable[int]) -> dict[int, tuple[int, str]]:
-    found: dict[int, tuple[int, str]] = {}
+def _said_of_reviews(ids: Iterable[int]) -> dict[int, tuple[int | None, str | None]]:
+    found: dict[int, tuple[int | None, str | None]] = {}
     for some in batches(sorted(set(ids)), _AT_ONCE):
         rows = Review.objects.filter(pk__in=some).order_by().values_list("pk", "number", "grade")
         found |= {pk: (number, grade) for pk, number, grade in rows}
     return found
 
 
-def _said_of_lines(ids: Iterable[int]) -> dict[int, tuple[str, int]]:
+def _said_of_lines(ids: Iterable[int]) -> dict[int, tuple[str | None, int | None]]:
     rows = PayLine.objects.filter(pk__in=set(ids)).order_by().values_list("pk", "run__code", "number")
     return {pk: (code, number) for pk, code, number in rows}
 
@@ -307,7 +307,7 @@ def check_run(run: PayRun) -> Check:
 
 def _sealed_rows(previous: str, rows: Iterable, columns: Sequence[str]) -> tuple[list[list[Any]], list[Any] | None]:
     """The rows up to the first whose seal does not follow, and that one."""
-    found = []
+    found: list[list[Any]] = []
     for values in rows:
         *row, seal, _pk = values
         plain = plain_row(columns, row)
@@ -331,7 +331,7 @@ def check_pay_runs() -> Iterator[tuple[str, bool]]:
     )
     events = Event.objects.filter(chain=CHAIN, sequence__in=newest)
     for key, action, after in events.values_list("subject_id", "action", "after"):
-        if action != DISCARDED:
+        if action != DISCARDED and after is not None:
             kept[key] = (after["code"], after["row"])
     runs = PayRun.objects.select_related("cycle", "version__rule", "scope", "follows", "corrects").order_by("pk")
     for run in runs.iterator(chunk_size=100):

@@ -212,6 +212,8 @@ class PayLine(models.Model):
         CAP = "cap", pgettext_lazy("pay line", "at the cap")
         FLOOR = "floor", pgettext_lazy("pay line", "at the floor")
 
+    employee_no: str  # no column: carried along by whoever is about to write and seal the line
+
     run = models.ForeignKey(PayRun, on_delete=models.PROTECT, related_name="lines")
     pool = models.ForeignKey(PayPool, on_delete=models.PROTECT, related_name="lines")
     cycle = models.ForeignKey(ReviewCycle, on_delete=models.PROTECT, related_name="+")
