@@ -268,6 +268,13 @@ def test_the_overview_counts_people_and_units_in_scope(world, as_):
     assert cells("hr") == {"satisfaction": [(0, 0), (2, 1)], "bonus": [(1, 0), (0, 0)]}
     assert cells("hr west") == {"satisfaction": [(0, 0), (1, 0)]}
     assert cells("manager") == {"satisfaction": [(0, 0), (1, 0)], "bonus": [(1, 0), (0, 0)]}
+
+
+def test_the_overview_says_what_is_missing_where_it_is_usual(world, as_, monkeypatch):
+    world.write("satisfaction", "80")
+    world.write("bonus", "1", month=NOVEMBER.previous)  # one person: no bonus in November is no gap
+    assert "still missing" not in as_("hr").get(OVERVIEW).content.decode()
+    monkeypatch.setattr("kpi.views.measures.USUAL", 1)
     assert "still missing" in as_("hr").get(OVERVIEW).content.decode()
 
 
