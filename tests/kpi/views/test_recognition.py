@@ -459,7 +459,8 @@ def test_a_photograph_is_drawn_anew_replaced_and_taken_away(house, when, setting
     client.post(address, {"photo": _picture()})
     first = Award.objects.get().photo
     assert (first.width, first.height, first.title) == (1600, 800, f"Honours {award.pk}")
-    assert first.file.read(3) == b"\xff\xd8\xff"
+    with first.file.open() as drawn:
+        assert drawn.read(3) == b"\xff\xd8\xff"
     client.post(address, {"photo": _picture("RGBA")})
     assert Picture.objects.get() == Award.objects.get().photo != first
     client.post(address, {"do": "remove"})
