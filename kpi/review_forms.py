@@ -98,7 +98,7 @@ class CycleForm(DeadlineForm):
 
     name = PlainText(label=_("Name (Chinese)"), max_length=100)
     name_en = PlainText(label=_("English name"), max_length=100, required=False)
-    kind = forms.ChoiceField(label=_("rhythm"), choices=ReviewCycle.Kind.choices)
+    kind = forms.ChoiceField(label=_("How often"), choices=ReviewCycle.Kind.choices)
     version = forms.ModelChoiceField(label=_("Rule version"), queryset=RuleVersion.objects.none())
     scope = forms.ModelChoiceField(label=_("Unit"), queryset=OrgUnit.objects.none())
     first_month = MonthFormField(label=_("First month"))
@@ -196,9 +196,9 @@ class DecideForm(forms.Form):
         label=_("Your answer (the employee reads it)"), max_length=1000, widget=forms.Textarea(attrs={"rows": 5})
     )
 
-    def __init__(self, *args, measures, lines, held: bool, **kwargs):
+    def __init__(self, *args, measures, lines, held: bool, near=frozenset(), **kwargs):
         super().__init__(*args, **kwargs)
-        self.measures, self.lines = list(measures), list(lines)
+        self.measures, self.lines, self.near = list(measures), list(lines), near
         for measure in self.measures:
             words = {"indicator": measure.indicator.label, "month": measure.month.label}
             self.fields[f"measure-{measure.pk}"] = number_field(
@@ -235,7 +235,16 @@ class DecideForm(forms.Form):
 
     @property
     def measure_fields(self) -> list:
-        return [self[f"measure-{one.pk}"] for one in self.measures]
+        return [*self.near_fields, *self.far_fields]
+
+    @property
+    def near_fields(self) -> list:
+        """The measures of the line that the objection is about."""
+        return [self[f"measure-{one.pk}"] for one in self.measures if one.indicator.code in self.near]
+
+    @property
+    def far_fields(self) -> list:
+        return [self[f"measure-{one.pk}"] for one in self.measures if one.indicator.code not in self.near]
 
     @property
     def star_fields(self) -> list:

@@ -8,10 +8,16 @@ from django.utils import timezone
 
 from core.jobs import every_night
 from kpi import measure_jobs  # noqa: F401 - its jobs and what it does at night
-from kpi.domain import rule_reminders
+from kpi.domain import ratings, reviews, rule_reminders
 
 
 @every_night("kpi.tell_of_rules")
 def tell_of_rules(now: dt.datetime) -> dict:
     """Tell everybody who has a rule to read and was not told at this step yet, in the page."""
     return {"told": rule_reminders.tell_by_the_clock(on=timezone.localdate(now), at=now)}
+
+
+@every_night("kpi.reviews")
+def move_reviews_on(now: dt.datetime) -> dict:
+    """Remind raters whose deadline is near, and make results final whose time to object is over."""
+    return {"reminded": ratings.remind_by_the_clock(at=now), "final": reviews.finish_by_the_clock(at=now)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from core.batches import batches
@@ -532,19 +532,21 @@ def close_cycle(*, cycle: ReviewCycle, by, at: dt.datetime) -> ReviewCycle:
     check_cycle(CycleAction.CLOSE, cycle, by=by, at=at)
     with transaction.atomic():
         finish_due(cycle=cycle, by=by, at=at)
-        rows = Review.objects.filter(cycle=cycle)
-        contested = rows.filter(state=_State.CONTESTED).count()
-        until = (
-            rows.filter(state__in=[_State.PUBLISHED, _State.ACKNOWLEDGED, _State.REJECTED])
-            .order_by("-object_until")
-            .values_list("object_until", flat=True)
-            .first()
-        )
-        ready = rows.filter(state=_State.CALIBRATED, scorecard__isnull=False)
-        blocked = unannounced(cycle, ready, timezone.localdate(at)).count()
-        unpublished = ready.count() - blocked
-        if contested or until or unpublished:
-            raise StillOpen(contested, until, unpublished)
+        still = still_open(cycle, at)
+        if still is not None:
+            raise still
         cycle = _move(cycle, _CycleState.PUBLISHED, _CycleState.CLOSED)
         seals.record([seals.link("cycle closed", cycle, by=by, at=at, after=_on(cycle))])
     return cycle
+
+
+def still_open(cycle: ReviewCycle, at: dt.datetime) -> StillOpen | None:
+    """This function will say what keeps a published cycle from being closed; None: nothing."""
+    rows = Review.objects.filter(cycle=cycle)
+    until = rows.filter(
+        state__in=[_State.PUBLISHED, _State.ACKNOWLEDGED, _State.REJECTED], object_until__gte=at
+    ).aggregate(last=Max("object_until"))["last"]
+    ready = rows.filter(state=_State.CALIBRATED, scorecard__isnull=False)
+    unpublished = ready.count() - unannounced(cycle, ready, timezone.localdate(at)).count()
+    contested = rows.filter(state=_State.CONTESTED).count()
+    return StillOpen(contested, until, unpublished) if contested or until or unpublished else None

@@ -41,6 +41,13 @@ COLUMNS = {
 }
 
 
+def _columns(cycle: ReviewCycle) -> tuple[str, ...]:
+    """What the board counts now; of the raters only those who have a part in the rule."""
+    raters = scorecard_rule(cycle.version.parameters).raters
+    parts = {"own": raters.self_weight, "manager": raters.manager, "peers": raters.peers}
+    return tuple(word for word in COLUMNS.get(_S(cycle.state), ()) if parts.get(word, 1) > 0)
+
+
 def column_words(word: str) -> str:
     return {
         "own": _("own rating missing"),
@@ -176,7 +183,7 @@ def board(request: HttpRequest, cycle_id: int) -> HttpResponse:
     part = cycle_part(cycle, actor)
     mine = visible_reviews(actor, "PM-V01").filter(cycle=cycle)
     unit = _unit(request, actor, cycle)
-    words = COLUMNS.get(_S(cycle.state), ())
+    words = _columns(cycle)
     rows = queries.board(reviews=mine, unit=unit, words=words) if cycle.state != _S.DRAFT else []
     context = {
         "cycle": cycle,
@@ -271,7 +278,8 @@ def _next_step(cycle: ReviewCycle, part: str, actor: Actor, now) -> dict | None:
             problems.append(words % {"number": still})
         return {"step": "publish", "problems": problems, "number": ready.count()}
     if cycle.state == _S.PUBLISHED:
-        return {"step": "close", "problems": [], "number": ready.count()}
+        still = reviews.still_open(cycle, now)
+        return {"step": "close", "problems": still_open_words(still) if still else [], "number": ready.count()}
     return None
 
 
@@ -401,7 +409,7 @@ def people(request: HttpRequest, cycle_id: int) -> HttpResponse:
     missing = queries.missing_ratings(found) if cycle.state == _S.OPEN else {}
     read = rules.acknowledged_at(version=cycle.version, employees=[one.employee for one in found])
     show = [("", _("everybody"))]
-    show += [(one, column_words(one)) for one in (*COLUMNS.get(_S(cycle.state), ()), "unannounced")]
+    show += [(one, column_words(one)) for one in (*_columns(cycle), "unannounced")]
     at = {"unit": unit.pk}
     context = {
         "cycle": cycle,

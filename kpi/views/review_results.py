@@ -312,6 +312,7 @@ def decide(request: HttpRequest, appeal_id: int) -> HttpResponse:
         measures=appeals.measures_behind(review) if is_open else [],
         lines=ratings.rated_lines(rule) if is_open else [],
         held=calibrating.is_held_back(review, rule),
+        near=_reads(rule, appeal.line),
     )
     if request.method == "POST":
         if not is_open:
@@ -334,6 +335,12 @@ def decide(request: HttpRequest, appeal_id: int) -> HttpResponse:
         "back_url": back,
     }
     return render(request, "kpi/reviews_decide.html", context)
+
+
+def _reads(rule, code: str) -> frozenset[str]:
+    """The indicators that the line of an objection reads; for the rated ones there are none."""
+    line = next((one for one in rule.lines if one.code == code), None)
+    return frozenset((*line.indicators, *(one for one, _points in line.counts))) if line else frozenset()
 
 
 def _decide(request, appeal: Appeal, form: DecideForm) -> HttpResponse | None:

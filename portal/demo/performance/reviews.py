@@ -194,7 +194,7 @@ def _object(
     wrong = next((one for one in people if _liable(one) is not None), None)
     rest = [one for one in people if one is not wrong]
     if wrong is not None:
-        words = "九月那起投诉的责任在物流环节，工单和录音都在，请再核对。"
+        words = "这起投诉的责任在物流环节，工单和录音都在，请再核对。"
         appeal = appeals.contest(review=wrong, text=words, line="complaints", by=wrong.employee.user, at=first)
         liable = _liable(wrong)
         appeals.decide(
@@ -213,7 +213,7 @@ def _object(
         words = "当天记录显示作答用时正常，未中断；补考不影响已完成的月份。您可以在下月重新证明。"
         appeals.decide(appeal=appeal, uphold=False, text=words, by=decider, at=decided + dt.timedelta(hours=1))
         review = rest[8]
-        words = "主管评价只给了三分，可我这个季度带了两位新同事，请再看一看。"
+        words = "主管评价偏低：我这个季度带了两位新同事，请再看一看。"
         appeal = appeals.contest(
             review=review, text=words, line="manager", by=review.employee.user, at=later + dt.timedelta(hours=1)
         )
