@@ -137,9 +137,17 @@ def _cannot_share(error: CannotBeShared) -> str:
 WHY_LEFT_OUT: dict[str, Promise] = {
     PREPARES: gettext_lazy("prepares this run"),
     CHECKS: gettext_lazy("is asked to check this run"),
-    NO_BASE: gettext_lazy("has no base: take one in and compute again"),
+    NO_BASE: gettext_lazy("has no base"),
     PAID_ELSEWHERE: gettext_lazy("is paid by another run of the cycle"),
 }
+
+
+def why_left_out(code: str, *, settled: bool) -> str:
+    """This function will say why somebody is not in a run, with the cure while there is one."""
+    if code == NO_BASE and not settled:
+        return _("has no base: take one in and compute again")
+    return str(WHY_LEFT_OUT.get(code, code))
+
 
 LOOKED_AT: dict[str, Promise] = {
     "list": pgettext_lazy("looked at pay", "the list of a pay run"),
@@ -165,16 +173,6 @@ class Step:
     label: str
     value: str
     note: str = ""
-
-
-def plain(value) -> str:
-    """A coefficient or a number of days as people write it: 1.05, 20.5."""
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0")
-        whole, _dot, part = text.partition(".")
-        return whole if not part else f"{whole}.{part}"
-    return text
 
 
 def coefficient_words(value) -> str:
@@ -207,7 +205,7 @@ def steps_of(line: PayLine) -> list[Step]:
         Step(_("Unit coefficient"), f"× {coefficient_words(line.unit_coefficient)}", line.pool.unit.label),
         Step(
             _("Attendance"),
-            f"× {plain(line.attended)} / {plain(line.attended_of)}",
+            f"× {line.attendance}",
             _("days attended of the days of the period"),
         ),
         Step(_("Before sharing"), exact_words(raw / 100, 2), _("exact to the last fraction; shown here to the fen")),

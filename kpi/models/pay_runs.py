@@ -264,6 +264,11 @@ class PayLine(models.Model):
         """Where the person was in these days, in the active language."""
         return self.unit_path_en if self.unit_path_en and (get_language() or "").startswith("en") else self.unit_path_zh
 
+    @property
+    def attendance(self) -> str:
+        """Days attended of the days of the period as people write them: 61.5 / 64."""
+        return " / ".join(f"{value:.2f}".rstrip("0").rstrip(".") for value in (self.attended, self.attended_of))
+
 
 class PayReturn(models.Model):
     """What payroll answered about one line of an exported run. Append-only; the newest answer of a line counts."""

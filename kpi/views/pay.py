@@ -28,12 +28,12 @@ from kpi.domain.pay_corrections import reserve_left, results_changed_since
 from kpi.domain.pay_seals import CHAIN
 from kpi.models import PayLine, PayPool, PayRun, ReviewCycle, Rule, RuleVersion
 from kpi.pay_forms import FollowForm, MoneyForm, NewRunForm, WordsForm
-from kpi.pay_words import EVENT_WORDS, REFUSALS, WHY_LEFT_OUT, exact_words, next_act, refusal_words, two_sentences
+from kpi.pay_words import EVENT_WORDS, REFUSALS, exact_words, next_act, refusal_words, two_sentences, why_left_out
 from people.domain.access import Actor, actor_of, binds, require, visible_employees, visible_units
 from people.models import OrgUnit, User
 
 State, Kind = PayRun.State, PayRun.Kind
-PAGE, DESK_PAGE = 50, 30
+PAGE, DESK_PAGE, POOLS, OWN_MOVES = 50, 30, 20, 3
 
 
 # --- doors --------------------------------------------------------------------------------------------------------------
@@ -102,9 +102,21 @@ def pay(request: HttpRequest) -> HttpResponse:
         "makes": makes,
         "checks": actor.may("PM-Y06"),
         "waiting": _waiting(actor).count() if actor.may("PM-Y06") else 0,
+        "mine": _own_moves(actor) if makes else [],
         "cycles": _open_cycles(actor) if makes else [],
     }
     return render(request, "kpi/pay.html", context)
+
+
+def _own_moves(actor: Actor) -> list[dict]:
+    """Runs of the actor that wait for the actor's own next act, the newest first."""
+    runs = PayRun.objects.filter(prepared_by=actor.user, state__in=(State.DRAFT, State.COMPUTED, State.APPROVED))
+    found = []
+    for run in runs.select_related("cycle", "version").order_by("-prepared_at", "-pk")[:OWN_MOVES]:
+        mode, amount = pay_rule(run.version.parameters).mode, pay_runs.amount_of(run)
+        act = next_act(run, mine=True, checks=False, paid_by_it=False, amount=amount, rule_mode=mode)
+        found.append({"run": run, "next": act})
+    return found
 
 
 def _cycles(actor: Actor) -> QuerySet[ReviewCycle]:
@@ -314,7 +326,7 @@ def _pools(request: HttpRequest, run: PayRun):
     pools = (
         PayPool.objects.filter(run=run).select_related("unit").annotate(people=Count("lines__employee", distinct=True))
     )
-    page = Paginator(pools.filter(Q(people__gt=0)).order_by("unit__path"), PAGE).get_page(request.GET.get("pools"))
+    page = Paginator(pools.filter(Q(people__gt=0)).order_by("unit__path"), POOLS).get_page(request.GET.get("pools"))
     for pool in page.object_list:
         pool.ratio_words = exact_words(read_exact(pool.ratio), 6) if pool.ratio else ""
         pool.raw_words = exact_words(read_exact(pool.raw) / 100, 2) if pool.raw else ""
@@ -332,7 +344,11 @@ def _left_out(actor: Actor, run: PayRun) -> list[dict]:
         one.pk: one for one in visible_employees(actor, "PM-P01").filter(pk__in=[one["employee"] for one in shown])
     }
     return [
-        {"employee": names.get(one["employee"]), "no": one["no"], "why": WHY_LEFT_OUT.get(one["why"], one["why"])}
+        {
+            "employee": names.get(one["employee"]),
+            "no": one["no"],
+            "why": why_left_out(one["why"], settled=run.state in pay_runs.SETTLED),
+        }
         for one in shown
     ] + ([{"more": len(left) - PAGE}] if len(left) > PAGE else [])
 

@@ -55,7 +55,7 @@ def tell_pay(builder: Builder) -> list[PayRun]:
             _attendance_rows(builder, people),
             cycle.first_month,
             cycle.last_month,
-            at=published + dt.timedelta(hours=20),
+            at=published + dt.timedelta(hours=25),
         )
         run = _compute(builder, cycle, at=published + dt.timedelta(days=2))
         if run is not None:
@@ -158,7 +158,7 @@ def _settle(builder: Builder, run: PayRun, *, at: dt.datetime) -> None:
         at=at + 2 * hour,
     )  # fmt: skip
     pay_runs.approve(run=run, by=checker, at=at + 3 * hour)
-    _export(builder, run, at=at + 20 * hour)
+    _export(builder, run, at=at + 25 * hour)
     _answer(builder, run, at=at + dt.timedelta(days=4))
     pay_runs.close(run=run, by=checker, at=at + dt.timedelta(days=5))
     run.refresh_from_db()
