@@ -260,11 +260,12 @@ def test_pm_s3_every_state_by_everybody_through_the_functions(action):
         scene.world.E1, scene.world.E4 = scene.world.E4, scene.world.E1  # whose result nobody contested yet
     wrong = []
     for state in STATES:
+        before = None
         for part, who in WHO.items():
             expected = (state, part, action) in EXPECTED
             with transaction.atomic():
                 Review.objects.filter(pk=scene.review.pk).update(state=state)
-                before = print_of()
+                before = before or print_of()
                 user = User.objects.get(pk=getattr(scene.world, who).user_id)
                 try:
                     with transaction.atomic():
@@ -448,11 +449,15 @@ def test_pm_s3_every_state_by_everybody_through_the_pages(action, monkeypatch):
         client.force_login(User.objects.get(pk=getattr(scene.world, who).user_id))
         clients[who] = (part, client)
     wrong = []
+    tempting = {state for state, _part, one in EXPECTED if one is action}
     for state in STATES:
+        before = None
         for who, (part, client) in clients.items():
+            if who in NOBODY[:-1] and state not in tempting:
+                continue  # the other nobodies only where somebody may
             with transaction.atomic():
                 Review.objects.filter(pk=scene.review.pk).update(state=state)
-                before = print_of()
+                before = before or print_of()
                 answer = PAGES[action](client, scene)
                 changed = print_of() != before
                 expected = (state, part, action) in EXPECTED
