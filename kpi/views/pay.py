@@ -111,10 +111,12 @@ def pay(request: HttpRequest) -> HttpResponse:
 def _own_moves(actor: Actor) -> list[dict]:
     """Runs of the actor that wait for the actor's own next act, the newest first."""
     runs = PayRun.objects.filter(prepared_by=actor.user, state__in=(State.DRAFT, State.COMPUTED, State.APPROVED))
+    shown = list(runs.select_related("cycle", "version").order_by("-prepared_at", "-pk")[:OWN_MOVES])
+    amounts = dict(PayPool.objects.filter(run__in=shown, parent=None).values_list("run", "amount_fen"))
     found = []
-    for run in runs.select_related("cycle", "version").order_by("-prepared_at", "-pk")[:OWN_MOVES]:
-        mode, amount = pay_rule(run.version.parameters).mode, pay_runs.amount_of(run)
-        act = next_act(run, mine=True, checks=False, paid_by_it=False, amount=amount, rule_mode=mode)
+    for run in shown:
+        mode = pay_rule(run.version.parameters).mode
+        act = next_act(run, mine=True, checks=False, paid_by_it=False, amount=amounts.get(run.pk), rule_mode=mode)
         found.append({"run": run, "next": act})
     return found
 

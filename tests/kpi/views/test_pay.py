@@ -479,7 +479,7 @@ def test_the_desk_costs_the_same_with_one_run_and_many(client, world, django_ass
     sign_in(client, world.maker)
     make_computed_run(world)
     client.get(reverse("kpi:pay"))
-    with django_assert_num_queries(9) as first:
+    with django_assert_num_queries(11) as first:
         client.get(reverse("kpi:pay"))
     for number in range(3):
         PayRun.objects.create(
