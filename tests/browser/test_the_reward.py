@@ -143,7 +143,14 @@ def _pay_desk(world) -> None:
 def _award_rule(world) -> None:
     rule = make_published_version(AWARD, scope=world.group, code="STAR", family="award").rule
     Rule.objects.filter(pk=rule.pk).update(name="服务之星", name_en="Service star")
-    awards.make_programme(rule=rule, kind="person", design=make_design(on(1), name="荣誉证书"), by=None, at=on(1))
+    words = {
+        "title_zh": "荣誉证书",
+        "title_en": "Certificate of Honour",
+        "sentence_zh": "荣获「{course}」称号，特发此证。",
+        "sentence_en": "is honoured as “{course}”.",
+    }
+    design = make_design(on(1), name="荣誉证书", **words)
+    awards.make_programme(rule=rule, kind="person", design=design, by=None, at=on(1))
 
 
 def reads(visitor: Visitor, zh: str, en: str) -> None:
@@ -565,7 +572,10 @@ def _grant(hr: Visitor, nominee: Visitor, round: AwardRound) -> None:
     nominee.open(reverse("kpi:honours"))
     expect(nominee.page.locator(".own-award h3")).to_have_text(STAR[nominee.language])
     nominee.press(f'main a[href="{reverse("certificates:detail", args=[award.certificate_id])}"]')
-    nominee.sees(award.certificate.number)
+    paper = nominee.page.locator(".certificate__paper")
+    expect(paper.locator(".certificate__sentence")).to_have_text("荣获「十月服务之星」称号，特发此证。")
+    expect(paper.locator(".certificate__sentence-en")).to_have_text("is honoured as “Service star of October”.")
+    expect(paper.locator("dd").first).to_have_text("2026-000001")
     nominee.open(reverse("kpi:honours"), look=False)
     nominee.press(nominee.page.locator("main .cluster a.button--secondary").first)
     expect(nominee.page.locator(".wall__title h2")).to_have_text(STAR[nominee.language])
