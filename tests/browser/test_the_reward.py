@@ -487,8 +487,8 @@ def _adjust(world, maker: Visitor, checker: Visitor, employee: Visitor, run: Pay
     answers(
         employee,
         f'main a[href="{reverse("kpi:my_pay_line", args=[line.pk])}"]',
-        "补发+1,003.81元",
-        "+1,003.81 yuan more",
+        "补发1,003.81元",
+        "1,003.81 yuan more",
     )
     assert list(PayLine.objects.filter(run=run).order_by("pk").values()) == before
 

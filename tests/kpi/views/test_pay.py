@@ -135,7 +135,7 @@ def test_t_06_is_paid_through_the_pages(client, world):
     assert yuan(401_522 + 100_381) in mine
     assert "+1,003.81" in mine
     letter = client.get(reverse("kpi:my_pay_line", args=[PayLine.objects.get(run=correction).pk]))
-    assert "+1,003.81 yuan more" in text_of(letter)
+    assert "1,003.81 yuan more" in text_of(letter)
 
 
 def test_a_reserve_that_is_used_up_is_said_in_words(client, world):
