@@ -61,9 +61,9 @@ class ExportFile:
     rows: int
 
 
-def reference(run: PayRun, number: int) -> str:
+def reference(run: PayRun, number: int | None) -> str:
     """This function will return how payroll calls a line: P-2026-10-000017."""
-    return f"{run.code}-{number:06d}"
+    return f"{run.code}-{number or 0:06d}"
 
 
 def next_number(run: PayRun) -> int:
@@ -78,7 +78,10 @@ def build(*, run: PayRun, kind: str, number: int) -> ExportFile:
     """This function will write the lines of a run as csv or xlsx, with a row of control totals at the end."""
     file = tempfile.SpooledTemporaryFile(max_size=8 * BLOCK)  # noqa: SIM115 - the response closes it
     if kind == "xlsx":
-        sheets = [SheetOut(run.code, HEADER, _rows(run), WIDTHS), SheetOut("说明 About", notes=_notes(run, number))]
+        sheets = [
+            SheetOut(run.code, list(HEADER), _rows(run), WIDTHS),
+            SheetOut("说明 About", notes=_notes(run, number)),
+        ]
         write_xlsx(file, sheets)
     else:
         write_csv(file, HEADER, _rows(run))
@@ -162,7 +165,7 @@ class FileCheck:
 def check_file(*, run: PayRun, file: BinaryIO, most: int = 20) -> FileCheck:
     """This function will compare a file with the lines of a run: one changed fen is found and named."""
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     made = Event.objects.filter(
         chain=CHAIN,
         action=EXPORTED,
@@ -170,7 +173,7 @@ def check_file(*, run: PayRun, file: BinaryIO, most: int = 20) -> FileCheck:
         subject_id=str(run.pk),
         after__sha256=digest,
     ).first()
-    check = FileCheck(number=made.after["number"] if made else None, digest=digest, differences=[])
+    check = FileCheck(number=(made.after or {}).get("number") if made else None, digest=digest, differences=[])
     try:
         with open_table(file) as table:
             _compare(run, table, check, most)

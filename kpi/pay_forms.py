@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -77,6 +78,12 @@ class _Version(forms.ModelChoiceField):
         return _("%(rule)s, version %(number)s") % {"rule": obj.rule.label, "number": obj.number}
 
 
+def _choices(form: forms.Form, name: str, found: QuerySet) -> None:
+    field = form.fields[name]
+    assert isinstance(field, forms.ModelChoiceField)
+    field.queryset = found
+
+
 class NewRunForm(forms.Form):
     """A run to begin: which results, which rule, which unit, how much money, who checks."""
 
@@ -108,10 +115,10 @@ class NewRunForm(forms.Form):
 
     def __init__(self, *args, cycles, scopes, versions, checkers, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["cycle"].queryset = cycles
-        self.fields["scope"].queryset = scopes
-        self.fields["version"].queryset = versions
-        self.fields["checker"].queryset = checkers
+        _choices(self, "cycle", cycles)
+        _choices(self, "scope", scopes)
+        _choices(self, "version", versions)
+        _choices(self, "checker", checkers)
 
     def clean_code(self):
         code = self.cleaned_data["code"].strip().upper()
@@ -133,7 +140,7 @@ class MoneyForm(forms.Form):
 
     def __init__(self, *args, checkers, has_amount: bool, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["checker"].queryset = checkers
+        _choices(self, "checker", checkers)
         if not has_amount:
             del self.fields["amount"]
 
@@ -147,7 +154,7 @@ class FollowForm(forms.Form):
 
     def __init__(self, *args, checkers, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["checker"].queryset = checkers
+        _choices(self, "checker", checkers)
 
 
 class WordsForm(forms.Form):
@@ -158,13 +165,14 @@ class WordsForm(forms.Form):
     )
 
 
-_FILE = {
-    "widget": forms.FileInput(attrs={"accept": ".xlsx,.csv,.txt,.tsv"}),
-    "error_messages": {
+class TableField(forms.FileField):
+    """A file with a table."""
+
+    widget = forms.FileInput(attrs={"accept": ".xlsx,.csv,.txt,.tsv"})
+    default_error_messages = {
         "required": _("Choose a file first."),
         "empty": _("The file is empty. Choose the file that holds the rows."),
-    },
-}
+    }
 
 
 class PayFileForm(forms.Form):
@@ -186,10 +194,10 @@ class PayFileForm(forms.Form):
     last_month = MonthFormField(
         label=_("Last month"), required=False, help_text=_("Of a period of attendance of more than one month.")
     )
-    file = forms.FileField(label=pgettext_lazy("to upload", "File"), **_FILE)
+    file = TableField(label=pgettext_lazy("to upload", "File"))
 
     def clean(self):
-        data = super().clean()
+        data = super().clean() or {}
         first, last = data.get("first_month"), data.get("last_month")
         if isinstance(first, Month) and isinstance(last, Month) and last < first:
             self.add_error("last_month", _("The last month lies before the first."))
@@ -199,7 +207,7 @@ class PayFileForm(forms.Form):
 class FileForm(forms.Form):
     """One file: payroll's answers, or a file to compare."""
 
-    file = forms.FileField(label=pgettext_lazy("to upload", "File"), **_FILE)
+    file = TableField(label=pgettext_lazy("to upload", "File"))
 
 
 class CorrectLineForm(forms.Form):
@@ -215,7 +223,7 @@ class CorrectLineForm(forms.Form):
     )
 
     def clean(self):
-        data = super().clean()
+        data = super().clean() or {}
         if not self.errors and data.get("base") is None and data.get("attended") is None:
             raise forms.ValidationError(_("Write the right base or the right days; leave the other one empty."))
         return data
@@ -241,7 +249,7 @@ class WhatIfForm(forms.Form):
             self.fields[f"unit_{grade}"] = NumberField(label=label, required=False)
 
     def clean(self):
-        data = super().clean()
+        data = super().clean() or {}
         for name, value in data.items():
             if isinstance(value, Decimal) and value < 0:
                 self.add_error(name, _("Write a number that is not below 0."))
@@ -329,7 +337,7 @@ class PayRuleForm(forms.Form):
         return [(self[f"grade_{place}"], self[f"unit_{place}"]) for place in range(1, UNIT_BANDS + 1)]
 
     def clean(self):
-        data = super().clean()
+        data = super().clean() or {}
         for place in range(1, UNIT_BANDS + 1):
             grade, value = data.get(f"grade_{place}"), data.get(f"unit_{place}")
             if grade and value is None and f"unit_{place}" not in self.errors:

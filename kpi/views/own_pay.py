@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -22,7 +22,7 @@ LOOKS = 40
 @binds("PM-Y01")
 @never_cache
 @require_safe
-def my_pay(request: HttpRequest) -> HttpResponse:
+def my_pay(request) -> HttpResponse:
     """My performance pay, cycle by cycle; the newest as the first thing on the page."""
     actor = actor_of(request)
     require(actor, "PM-Y01")
@@ -54,7 +54,7 @@ def my_pay(request: HttpRequest) -> HttpResponse:
 @binds("PM-Y01")
 @never_cache
 @require_safe
-def my_pay_line(request: HttpRequest, line_id: int) -> HttpResponse:
+def my_pay_line(request, line_id: int) -> HttpResponse:
     """One of my lines as a letter: step by step, to the fen."""
     actor = actor_of(request)
     require(actor, "PM-Y01")
@@ -65,7 +65,7 @@ def my_pay_line(request: HttpRequest, line_id: int) -> HttpResponse:
         "line": line,
         "steps": steps_of(line),
         "answers": line.answers.order_by("-at", "-pk"),
-        "adjustments": looks.own_lines(actor.employee).filter(adjusts=line),
+        "adjustments": looks.own_lines(line.employee).filter(adjusts=line),
         "is_mine": True,
         "prepared_by": person_name(line.run.prepared_by),
         "checked_by": person_name(line.run.checked_by) if line.run.checked_by else "",
@@ -83,7 +83,7 @@ def _look(view) -> dict | None:
 @binds("PM-Y13")
 @never_cache
 @require_safe
-def pay_looks(request: HttpRequest, employee_id: int | None = None) -> HttpResponse:
+def pay_looks(request, employee_id: int | None = None) -> HttpResponse:
     """Who looked at my pay; an auditor asks it of anybody."""
     actor = actor_of(request)
     require(actor, "PM-Y13")

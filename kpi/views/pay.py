@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -91,7 +92,7 @@ def person_name(user: User | None) -> str:
 @binds("PM-Y02", "PM-Y03")
 @never_cache
 @require_safe
-def pay(request: HttpRequest) -> HttpResponse:
+def pay(request) -> HttpResponse:
     """The runs that the actor may see, the newest first, and what waits."""
     actor = actor_of(request)
     require(actor, "PM-Y02")
@@ -146,7 +147,7 @@ def _waiting(actor: Actor) -> QuerySet[PayRun]:
 @binds("PM-Y06")
 @never_cache
 @require_safe
-def pay_checks(request: HttpRequest) -> HttpResponse:
+def pay_checks(request) -> HttpResponse:
     """What waits for the checker, and what was checked."""
     actor = actor_of(request)
     require(actor, "PM-Y06")
@@ -168,7 +169,7 @@ def pay_checks(request: HttpRequest) -> HttpResponse:
 @binds("PM-Y03")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def new_pay_run(request: HttpRequest) -> HttpResponse:
+def new_pay_run(request) -> HttpResponse:
     """The form of a new run."""
     actor = actor_of(request)
     require(actor, "PM-Y03")
@@ -220,7 +221,7 @@ def _new_run_choices(actor: Actor) -> dict[str, Any]:
     }
 
 
-def _new_run_initial(request: HttpRequest, choices: dict[str, Any]) -> dict[str, Any]:
+def _new_run_initial(request, choices: dict[str, Any]) -> dict[str, Any]:
     asked = request.GET.get("cycle", "")
     cycles = choices["cycles"]
     cycle = cycles.filter(pk=int(asked)).first() if asked.isdecimal() and len(asked) < 19 else None
@@ -235,15 +236,13 @@ def _new_run_initial(request: HttpRequest, choices: dict[str, Any]) -> dict[str,
 @binds("PM-Y02")
 @never_cache
 @require_safe
-def pay_run(request: HttpRequest, run_id: int) -> HttpResponse:
+def pay_run(request, run_id: int) -> HttpResponse:
     """One run: where it stands and the next act, its money, pools, who is left out, and what happened to it."""
     actor = actor_of(request)
     return run_page(request, run_or_404(actor, "PM-Y02", run_id))
 
 
-def run_page(
-    request: HttpRequest, run: PayRun, *, refusal: str = "", form: Any = None, status: int = 200
-) -> HttpResponse:
+def run_page(request, run: PayRun, *, refusal: str = "", form: Any = None, status: int = 200) -> HttpResponse:
     actor = actor_of(request)
     rule = pay_rule(run.version.parameters)
     top = PayPool.objects.filter(run=run, parent=None).first()
@@ -323,19 +322,20 @@ def _steps(run: PayRun) -> list[dict]:
     ]
 
 
-def _pools(request: HttpRequest, run: PayRun):
+def _pools(request, run: PayRun):
     """The pools of units, one page of them, with their people."""
     pools = (
         PayPool.objects.filter(run=run).select_related("unit").annotate(people=Count("lines__employee", distinct=True))
     )
     page = Paginator(pools.filter(Q(people__gt=0)).order_by("unit__path"), POOLS).get_page(request.GET.get("pools"))
     for pool in page.object_list:
-        pool.ratio_words = exact_words(read_exact(pool.ratio), 6) if pool.ratio else ""
-        pool.raw_words = exact_words(read_exact(pool.raw) / 100, 2) if pool.raw else ""
+        said: Any = pool
+        said.ratio_words = exact_words(read_exact(pool.ratio), 6) if pool.ratio else ""
+        said.raw_words = exact_words(read_exact(pool.raw) / 100, 2) if pool.raw else ""
         if pool.parent_id is None and run.lines_count:
-            own = PayLine.objects.filter(pool=pool).values_list("raw", "paid_fen")
-            pool.raw_words = exact_words(sum((read_exact(raw) for raw, _fen in own), read_exact("0/1")) / 100, 2)
-            pool.paid_fen = sum(fen for _raw, fen in own)
+            own = list(PayLine.objects.filter(pool=pool).values_list("raw", "paid_fen"))
+            said.raw_words = exact_words(sum((read_exact(raw) for raw, _fen in own), Fraction(0)) / 100, 2)
+            said.paid_fen = sum(fen for _raw, fen in own)
     return page
 
 
@@ -365,7 +365,7 @@ def _events(run: PayRun) -> list[dict]:
     for event in events:
         said = EVENT_WORDS.get(event.action)
         text = event.reason
-        if event.action == "pay run exported":
+        if event.action == "pay run exported" and event.after:
             text = _("No. %(number)s, %(kind)s, %(hash)s…") % {
                 "number": event.after["number"],
                 "kind": event.after["kind"].upper(),
@@ -385,7 +385,7 @@ def _events(run: PayRun) -> list[dict]:
 
 
 # --- acts ---------------------------------------------------------------------------------------------------------------
-def _act(request: HttpRequest, run_id: int, row: str, do: Callable[[PayRun, dt.datetime], str]) -> HttpResponse:
+def _act(request, run_id: int, row: str, do: Callable[[PayRun, dt.datetime], str]) -> HttpResponse:
     """Do one thing to a run; a refusal shows the run as it is now with the words above it."""
     actor = actor_of(request)
     run = run_or_404(actor, row, run_id)
@@ -404,7 +404,7 @@ def _act(request: HttpRequest, run_id: int, row: str, do: Callable[[PayRun, dt.d
 
 @binds("PM-Y03")
 @require_POST
-def compute_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def compute_pay(request, run_id: int) -> HttpResponse:
     def do(run: PayRun, at: dt.datetime) -> str:
         found = pay_runs.compute_run(run=run, by=request.user, at=at)
         said = _("Computed: %(lines)s lines.") % {"lines": f"{len(found.inputs):,}"}
@@ -421,7 +421,7 @@ def compute_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y03")
 @require_POST
-def change_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def change_pay(request, run_id: int) -> HttpResponse:
     """The money and the checker of a run that is not submitted."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y03", run_id)
@@ -451,7 +451,7 @@ def change_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y03")
 @require_POST
-def take_over_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def take_over_pay(request, run_id: int) -> HttpResponse:
     def do(run: PayRun, at: dt.datetime) -> str:
         pay_runs.take_over(run=run, by=request.user, at=at)
         return _("The run is yours now. Compute it anew.")
@@ -461,7 +461,7 @@ def take_over_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y03")
 @require_POST
-def discard_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def discard_pay(request, run_id: int) -> HttpResponse:
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y03", run_id)
     try:
@@ -476,7 +476,7 @@ def discard_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 @binds("PM-Y03")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def pay_variance(request: HttpRequest, run_id: int) -> HttpResponse:
+def pay_variance(request, run_id: int) -> HttpResponse:
     """The difference to the last run, with names, and the signature under it."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y02", run_id)
@@ -523,7 +523,7 @@ def pay_variance(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y05")
 @require_POST
-def submit_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def submit_pay(request, run_id: int) -> HttpResponse:
     def do(run: PayRun, at: dt.datetime) -> str:
         pay_runs.submit(run=run, by=request.user, at=at)
         return _("Submitted. Another person checks it now.")
@@ -533,7 +533,7 @@ def submit_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y06")
 @require_POST
-def approve_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def approve_pay(request, run_id: int) -> HttpResponse:
     def do(run: PayRun, at: dt.datetime) -> str:
         pay_runs.approve(run=run, by=request.user, at=at)
         return _("Approved. The people concerned can see their lines now.")
@@ -543,7 +543,7 @@ def approve_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y07")
 @require_POST
-def send_back_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def send_back_pay(request, run_id: int) -> HttpResponse:
     form = WordsForm(request.POST)
     form.is_valid()
 
@@ -556,7 +556,7 @@ def send_back_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y08")
 @require_POST
-def close_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def close_pay(request, run_id: int) -> HttpResponse:
     def do(run: PayRun, at: dt.datetime) -> str:
         pay_runs.close(run=run, by=request.user, at=at)
         return _("Closed for good.")
@@ -566,7 +566,7 @@ def close_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y03")
 @require_POST
-def follow_pay(request: HttpRequest, run_id: int) -> HttpResponse:
+def follow_pay(request, run_id: int) -> HttpResponse:
     """The run that pays whom this one left out."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y03", run_id)
@@ -595,7 +595,7 @@ def follow_pay(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @binds("PM-Y09")
 @require_POST
-def export_pay(request: HttpRequest, run_id: int, kind: str) -> HttpResponseBase:
+def export_pay(request, run_id: int, kind: str) -> HttpResponseBase:
     """The file for payroll: numbered, hashed, logged; everybody in it sees that it was made."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y09", run_id)

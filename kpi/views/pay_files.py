@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -33,7 +35,7 @@ NAMES = {Kind.BASES: "pay-bases", Kind.ATTENDANCE: "pay-attendance", Kind.ANSWER
 @binds("PM-Y04")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def pay_files(request: HttpRequest) -> HttpResponse:
+def pay_files(request) -> HttpResponse:
     """Upload a file of bases or attendance; the files so far."""
     actor = actor_of(request)
     require(actor, "PM-Y04")
@@ -66,7 +68,8 @@ def pay_files(request: HttpRequest) -> HttpResponse:
 def _checked(actor: Actor, upload: PayFile) -> CheckedFile:
     """The file is read again each time: what counts may have changed since it was uploaded."""
     try:
-        with upload.file.open("rb") as file:
+        with upload.file.open("rb") as opened:
+            file: Any = opened
             if upload.kind == Kind.ANSWERS and upload.run is not None:
                 return pay_imports.check_answers(file=file, run=upload.run, own=own_id(actor))
             people = {
@@ -87,7 +90,7 @@ def _checked(actor: Actor, upload: PayFile) -> CheckedFile:
     return CheckedFile(problem=_("The uploaded file is gone."), cure=_("Upload it again."))
 
 
-def _upload_or_404(request: HttpRequest, upload_id: int) -> PayFile:
+def _upload_or_404(request, upload_id: int) -> PayFile:
     """A file of the person who uploaded it; what is in it is about others' pay, so nobody else opens it."""
     actor = actor_of(request)
     require(actor, "PM-Y04")
@@ -100,12 +103,12 @@ def _upload_or_404(request: HttpRequest, upload_id: int) -> PayFile:
 @binds("PM-Y04", "PM-Y09")
 @never_cache
 @require_safe
-def pay_file(request: HttpRequest, upload_id: int) -> HttpResponse:
+def pay_file(request, upload_id: int) -> HttpResponse:
     """What a file would do, with the faults of its rows, and the button that takes it in."""
     return _file_page(request, _upload_or_404(request, upload_id))
 
 
-def _file_page(request: HttpRequest, upload: PayFile, refusal: str = "", status: int = 200) -> HttpResponse:
+def _file_page(request, upload: PayFile, refusal: str = "", status: int = 200) -> HttpResponse:
     checked = CheckedFile() if upload.applied_at else _checked(actor_of(request), upload)
     rows = [row for row in checked.rows if row.outcome in (pay_imports.NEW, pay_imports.CHANGED)]
     if upload.kind == Kind.ANSWERS and upload.run is not None and rows:
@@ -126,7 +129,7 @@ def _file_page(request: HttpRequest, upload: PayFile, refusal: str = "", status:
     return render(request, "kpi/pay_file.html", context, status=status)
 
 
-def _looked(request: HttpRequest, employees, code: str) -> None:
+def _looked(request, employees, code: str) -> None:
     looks.record_looks(
         employees=employees,
         viewer=request.user,
@@ -146,7 +149,7 @@ def _steps(upload: PayFile) -> list[dict]:
 
 @binds("PM-Y04", "PM-Y09")
 @require_POST
-def apply_pay_file(request: HttpRequest, upload_id: int) -> HttpResponse:
+def apply_pay_file(request, upload_id: int) -> HttpResponse:
     """Take the good rows of a checked file in."""
     upload = _upload_or_404(request, upload_id)
     try:
@@ -165,7 +168,7 @@ def apply_pay_file(request: HttpRequest, upload_id: int) -> HttpResponse:
 
 @binds("PM-Y04")
 @require_safe
-def pay_template(request: HttpRequest, kind: str) -> HttpResponseBase:
+def pay_template(request, kind: str) -> HttpResponseBase:
     """An empty table with the right headings."""
     require(actor_of(request), "PM-Y04")
     if kind not in (Kind.BASES, Kind.ATTENDANCE):
@@ -190,7 +193,7 @@ def pay_template(request: HttpRequest, kind: str) -> HttpResponseBase:
 @binds("PM-Y09")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def pay_answers(request: HttpRequest, run_id: int) -> HttpResponse:
+def pay_answers(request, run_id: int) -> HttpResponse:
     """What payroll answered beside what was exported; the upload of an answer."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y09", run_id)
@@ -229,7 +232,7 @@ def pay_answers(request: HttpRequest, run_id: int) -> HttpResponse:
     return render(request, "kpi/pay_answers.html", context, status=status)
 
 
-def _answer_rows(request: HttpRequest, run, show: str):
+def _answer_rows(request, run, show: str):
     """Lines with payroll's newest answer: those that differ, those without one, or those paid as approved."""
     actor = actor_of(request)
     answers = newest_answers(run)
@@ -243,8 +246,9 @@ def _answer_rows(request: HttpRequest, run, show: str):
         lines = lines.filter(Q(pk__in=differ))
     page = Paginator(lines.select_related("employee__unit").order_by("number"), PAGE).get_page(request.GET.get("page"))
     for line in page.object_list:
-        line.answer = answers.get(line.pk)
-        if line.answer:
-            line.difference = line.answer.amount_fen - line.paid_fen
+        said: Any = line
+        said.answer = answer = answers.get(line.pk)
+        if answer:
+            said.difference = answer.amount_fen - line.paid_fen
     _looked(request, [line.employee_id for line in page.object_list], run.code)
     return page

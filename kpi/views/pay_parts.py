@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -35,7 +35,7 @@ Kind = PayRun.Kind
 @binds("PM-Y02")
 @never_cache
 @require_safe
-def pay_lines(request: HttpRequest, run_id: int) -> HttpResponse:
+def pay_lines(request, run_id: int) -> HttpResponse:
     """The lines of a run, a page at a time; everybody on the page sees that they were looked at."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y02", run_id)
@@ -73,7 +73,7 @@ def pay_lines(request: HttpRequest, run_id: int) -> HttpResponse:
 @binds("PM-Y02")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def pay_receipt(request: HttpRequest, run_id: int) -> HttpResponse:
+def pay_receipt(request, run_id: int) -> HttpResponse:
     """One page with the control totals and hashes of a run, and the check of a file against it."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y02", run_id)
@@ -108,14 +108,14 @@ def pay_receipt(request: HttpRequest, run_id: int) -> HttpResponse:
 @binds("PM-Y10")
 @never_cache
 @require_safe
-def pay_corrections(request: HttpRequest, run_id: int) -> HttpResponse:
+def pay_corrections(request, run_id: int) -> HttpResponse:
     """Results that became better after a run was approved, to be adjusted from the reserve."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y10", run_id)
     return _corrections_page(request, run)
 
 
-def _corrections_page(request: HttpRequest, run: PayRun, refusal: str = "", status: int = 200) -> HttpResponse:
+def _corrections_page(request, run: PayRun, refusal: str = "", status: int = 200) -> HttpResponse:
     actor = actor_of(request)
     reviews = results_changed_since(run).select_related("employee__unit", "employee__position", "supersedes")
     page = Paginator(reviews, PAGE).get_page(request.GET.get("page"))
@@ -144,7 +144,7 @@ def _corrections_page(request: HttpRequest, run: PayRun, refusal: str = "", stat
 
 @binds("PM-Y10")
 @require_POST
-def adjust_pay(request: HttpRequest, run_id: int, review_id: int) -> HttpResponse:
+def adjust_pay(request, run_id: int, review_id: int) -> HttpResponse:
     """Pay what one better result is worth, at the frozen ratio, from the reserve."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y10", run_id)
@@ -164,7 +164,7 @@ def adjust_pay(request: HttpRequest, run_id: int, review_id: int) -> HttpRespons
 
 
 # --- one line -----------------------------------------------------------------------------------------------------------
-def _line_or_404(request: HttpRequest, row: str, line_id: int) -> PayLine:
+def _line_or_404(request, row: str, line_id: int) -> PayLine:
     """One line of another person, through the door of lines; the person sees that it was looked at."""
     actor = actor_of(request)
     require(actor, row)
@@ -185,7 +185,7 @@ def _line_or_404(request: HttpRequest, row: str, line_id: int) -> PayLine:
 @binds("PM-Y02")
 @never_cache
 @require_safe
-def pay_line(request: HttpRequest, line_id: int) -> HttpResponse:
+def pay_line(request, line_id: int) -> HttpResponse:
     """How one person's line came about, for who may read it; the look is kept."""
     actor = actor_of(request)
     line = _line_or_404(request, "PM-Y02", line_id)
@@ -210,7 +210,7 @@ def pay_line(request: HttpRequest, line_id: int) -> HttpResponse:
     return render(request, "kpi/pay_line.html", context)
 
 
-def _may_correct(request: HttpRequest, line: PayLine) -> bool:
+def _may_correct(request, line: PayLine) -> bool:
     run = line.run
     return run.kind == Kind.REGULAR and pay_runs.allowed(run, "correct") and holds(actor_of(request), "PM-Y10", run)
 
@@ -218,7 +218,7 @@ def _may_correct(request: HttpRequest, line: PayLine) -> bool:
 @binds("PM-Y04", "PM-Y10")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def correct_pay(request: HttpRequest, line_id: int) -> HttpResponse:
+def correct_pay(request, line_id: int) -> HttpResponse:
     """Correct the base or the attendance behind one line, with a reason, in a correction run."""
     require(actor_of(request), "PM-Y04")
     line = _line_or_404(request, "PM-Y10", line_id)
@@ -262,7 +262,7 @@ def correct_pay(request: HttpRequest, line_id: int) -> HttpResponse:
 @binds("PM-Y03")
 @never_cache
 @require_safe
-def pay_what_if(request: HttpRequest, run_id: int) -> HttpResponse:
+def pay_what_if(request, run_id: int) -> HttpResponse:
     """What another pool, cap or coefficient would have paid. Names nobody, writes nothing."""
     actor = actor_of(request)
     run = run_or_404(actor, "PM-Y03", run_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -37,7 +37,7 @@ _BOXES = {
 @binds("PM-Y11")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def edit_pay(request: HttpRequest, version_id: int) -> HttpResponse:
+def edit_pay(request, version_id: int) -> HttpResponse:
     """Pool, caps and floors, reserve, and the coefficients of units, of a version that is not published yet."""
     actor = actor_of(request)
     require(actor, "PM-Y11")
