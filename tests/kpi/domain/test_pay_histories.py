@@ -88,12 +88,16 @@ class PayHistory(RuleBasedStateMachine):
             transaction.set_rollback(True)
             self.atomic.__exit__(None, None, None)
 
+    def tick(self) -> dt.datetime:
+        """A minute later: no two things happen at the same moment."""
+        self.at += dt.timedelta(minutes=1)
+        return self.at
+
     def do(self, act, *args, **kwargs):
         """Do something that may be refused in words; anything else that goes wrong is a fault."""
-        self.at += dt.timedelta(minutes=1)
         try:
             with transaction.atomic():
-                return act(*args, at=self.at, **kwargs)
+                return act(*args, at=self.tick(), **kwargs)
         except REFUSALS as refusal:
             assert refusal_words(refusal)
             return None
@@ -114,9 +118,9 @@ class PayHistory(RuleBasedStateMachine):
     )
     def begin(self, bases, grades, by, scope, version, amount, steps):
         for person, fen, grade in zip(self.world.people, bases, grades, strict=True):
-            make_base(person, fen, at=self.at)
+            make_base(person, fen, at=self.tick())
             if grade is not None:
-                make_review(self.world.cycle, person, *grade, published_at=self.at)
+                make_review(self.world.cycle, person, *grade, published_at=self.tick())
         self.make(by, scope, version, amount, None)
         for _step in range(steps):
             self.go_on(self.run_at(0))
@@ -150,20 +154,20 @@ class PayHistory(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 5), fen=st.integers(0, 900_000))
     def give_base(self, who, fen):
-        make_base(self.world.people[who], fen, at=self.at)
+        make_base(self.world.people[who], fen, at=self.tick())
 
     @rule(who=st.integers(0, 5), days=st.integers(0, 42), of=st.sampled_from([21, 22]))
     def give_days(self, who, days, of):
-        make_attendance(self.world.people[who], Decimal(min(days, of * 2)) / 2, of, at=self.at)
+        make_attendance(self.world.people[who], Decimal(min(days, of * 2)) / 2, of, at=self.tick())
 
     @rule(who=st.integers(0, 5), grade=st.sampled_from(GRADES))
     def publish_result(self, who, grade):
         person = self.world.people[who]
         now = Review.objects.filter(employee=person, superseded_by=None).first()
         if now is None:
-            make_review(self.world.cycle, person, *grade, published_at=self.at)
+            make_review(self.world.cycle, person, *grade, published_at=self.tick())
         else:
-            uphold(now, *grade, at=self.at)
+            uphold(now, *grade, at=self.tick())
 
     @rule(who=st.integers(0, 5), day=st.integers(2, 28))
     def move(self, who, day):
