@@ -316,6 +316,11 @@ class UnitGrades:
         return "", Decimal(1)
 
 
+def people_under(scope: OrgUnit) -> int:
+    """This function will return about how many people a run of a unit is about: those who work there by now."""
+    return Employee.objects.in_unit(scope).count()
+
+
 def unit_paths() -> dict[int, tuple[str, str]]:
     """This function will return {unit id: (path in Chinese, path in English)}, from the root down."""
     by_path: dict[str, tuple[str, str]] = {}

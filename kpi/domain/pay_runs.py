@@ -44,6 +44,7 @@ from kpi.domain.pay_steps import (
     move,
     own_move,
     require_allowed,
+    require_own,
 )
 from kpi.domain.rules import require_in_force
 from kpi.models import PayLine, PayPool, PayRun, ReviewCycle, Rule, RuleVersion
@@ -87,6 +88,7 @@ __all__ = [
     "record_export",
     "require_allowed",
     "require_may_check",
+    "require_own",
     "send_back",
     "set_amount",
     "sign_variance",

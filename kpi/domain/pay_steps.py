@@ -103,6 +103,13 @@ def require_allowed(run: PayRun, act: str) -> None:
         raise NotInThisState(run.state)
 
 
+def require_own(run: PayRun, act: str, by: User) -> None:
+    """This function will refuse who does not prepare the run, or a state that does not allow the act."""
+    require_allowed(run, act)
+    if run.prepared_by_id != by.pk:
+        raise NotThePreparer
+
+
 def move(run: PayRun, act: str, **values: Any) -> None:
     """This function will change a run's row if its state still allows the act. Raises NotInThisState for who comes second."""
     if not PayRun.objects.filter(pk=run.pk, state__in=ALLOWED[act]).update(**values):

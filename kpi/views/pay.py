@@ -18,14 +18,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from core.jobs import start_job
 from core.models import Event
 from core.money import read_exact
-from kpi import exports
+from kpi import exports, pay_jobs
 from kpi.domain import pay_looks as looks
 from kpi.domain import pay_runs
 from kpi.domain.parameters import pay_rule
 from kpi.domain.pay_bases import reconcile
 from kpi.domain.pay_corrections import reserve_left, results_changed_since
+from kpi.domain.pay_inputs import people_under
 from kpi.domain.pay_seals import CHAIN
 from kpi.models import PayLine, PayPool, PayRun, ReviewCycle, Rule, RuleVersion
 from kpi.pay_forms import FollowForm, MoneyForm, NewRunForm, WordsForm
@@ -35,6 +37,7 @@ from people.models import OrgUnit, User
 
 State, Kind = PayRun.State, PayRun.Kind
 PAGE, DESK_PAGE, POOLS, OWN_MOVES = 50, 30, 20, 3
+COMPUTED_AT_ONCE = 5000  # people; some seconds of work
 
 
 # --- doors --------------------------------------------------------------------------------------------------------------
@@ -267,6 +270,7 @@ def run_page(request, run: PayRun, *, refusal: str = "", form: Any = None, statu
         "answers": reconcile(run) if run.state in pay_runs.ALLOWED["answer"] else None,
         "events": _events(run),
         "mine": mine,
+        "job": pay_jobs.newest(run, request.user) if mine and pay_runs.allowed(run, "compute") else None,
         "makes": holds(actor, "PM-Y03", run),
         "checks": checks,
         "paid_by_it": paid_by_it,
@@ -405,7 +409,14 @@ def _act(request, run_id: int, row: str, do: Callable[[PayRun, dt.datetime], str
 @binds("PM-Y03")
 @require_POST
 def compute_pay(request, run_id: int) -> HttpResponse:
+    """Compute a run: at once, or in the background when many people are in it."""
+
     def do(run: PayRun, at: dt.datetime) -> str:
+        pay_runs.require_own(run, "compute", request.user)
+        if people_under(run.scope) > COMPUTED_AT_ONCE:
+            if pay_jobs.newest(run, request.user) is None:
+                start_job(kind=pay_jobs.COMPUTE, arguments={"run": run.pk}, by=request.user, at=at)
+            return _("Many people are in this run: it is computed in the background.")
         found = pay_runs.compute_run(run=run, by=request.user, at=at)
         said = _("Computed: %(lines)s lines.") % {"lines": f"{len(found.inputs):,}"}
         if found.by_days:

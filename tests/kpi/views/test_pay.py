@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from core.models import Event
 from kpi.domain import pay_runs
-from kpi.models import PayLine, PayRun, PayView
+from kpi.models import PayLine, PayPool, PayRun, PayView
 from tests.factories.pay import (
     AT,
     PAID,
@@ -95,6 +95,27 @@ def test_t_02_holds_through_the_pages(client, world):
     run.refresh_from_db()
     assert run.lines_hash in receipt
     assert "nothing was changed" in receipt
+
+
+def test_a_large_run_is_computed_in_the_background(client, world, monkeypatch, django_capture_on_commit_callbacks):
+    from kpi.views import pay as views
+
+    monkeypatch.setattr(views, "COMPUTED_AT_ONCE", 3)
+    run = make_computed_run(world)
+    pay_runs.set_amount(run=run, amount_fen=3_200_000, checker=world.checker, by=world.maker, at=AT)
+    sign_in(client, world.maker)
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(reverse("kpi:compute_pay", args=[run.pk]))
+    run.refresh_from_db()
+    assert (run.state, run.total_fen) == ("computed", 2_800_000)
+
+    # A refusal stands on the page in words, and the run is as it was.
+    PayPool.objects.filter(run=run).update(amount_fen=None, mode="open")
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(reverse("kpi:compute_pay", args=[run.pk]))
+    assert "Write how much money there is first." in text_of(client.get(reverse("kpi:pay_run", args=[run.pk])))
+    run.refresh_from_db()
+    assert run.total_fen == 2_800_000
 
 
 def test_t_02_everybody_reads_how_every_fen_came_about(client, world):
