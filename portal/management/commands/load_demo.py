@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from people.models import OrgUnit, User
+from people.models import OrgUnit, RoleGrant, User
 from portal.demo import company as story
 from portal.demo.builder import PASSPHRASE, build_demo
 
@@ -60,6 +60,8 @@ class Command(BaseCommand):
             .values_list("username", flat=True)
         )
         lines = [f"  {PARTS[part]}: {number}" for part, number in story.CAST_NUMBERS.items() if number in known]
+        checkers = RoleGrant.objects.filter(role=RoleGrant.Role.PAY_CHECKER).values_list("user__username", flat=True)
+        lines += [f"  second HR       人力资源（复核绩效工资）: {number}" for number in checkers if lines]
         if lines:
             self.stdout.write("Sign in with an employee number / 用工号登录：")
             self.stdout.write("\n".join(lines))
