@@ -335,7 +335,7 @@ def test_acknowledging_is_a_receipt(world):
 
 
 def test_results_become_final_when_the_time_to_object_is_over(world):
-    cycle = bring(world, "published")
+    bring(world, "published")
     assert reviews.finish_by_the_clock(at=on(19, 23)) == 0
     assert reviews.finish_by_the_clock(at=on(20, 0)) == 6
     assert set(Review.objects.exclude(scorecard=None).values_list("state", flat=True)) == {"final"}
