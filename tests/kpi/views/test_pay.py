@@ -83,6 +83,7 @@ def test_t_02_holds_through_the_pages(client, world):
     sign_in(client, world.maker)
     file = client.post(reverse("kpi:export_pay", args=[run.pk, "csv"]))
     content = b"".join(file.streaming_content)
+    file.close()
     assert file["Content-Disposition"] == 'attachment; filename="P-2026-10-001.csv"'
     assert "合计 Total,6,,,,,,,,,,28000.00,2800000" in content.decode("utf-8-sig")
     run.refresh_from_db()
@@ -237,7 +238,9 @@ def test_payrolls_answer_is_taken_in_and_reconciled(client, world):
 def test_au_11_a_file_is_compared_with_the_receipt(client, world):
     run = settle(make_computed_run(world), world, upto="approved")
     sign_in(client, world.maker)
-    content = b"".join(client.post(reverse("kpi:export_pay", args=[run.pk, "csv"])).streaming_content).decode()
+    file = client.post(reverse("kpi:export_pay", args=[run.pk, "csv"]))
+    content = b"".join(file.streaming_content).decode()
+    file.close()
     url = reverse("kpi:pay_receipt", args=[run.pk])
     assert "byte for byte" in text_of(client.post(url, {"file": upload(content)}))
     changed = client.post(url, {"file": upload(content.replace("7528.54", "7528.55"))})
