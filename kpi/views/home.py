@@ -100,7 +100,6 @@ def _work(actor: Actor) -> list[Way]:
     return _ways(
         actor,
         [
-            ("PM-V02", "kpi:team_reviews", _("Reviews of my team"), _("Rate, compare, follow what was said"), "team"),
             ("PM-V05", "kpi:cycles", _("Review cycles"), _("Announce, follow, compare, publish"), "list"),
             ("PM-F02", "kpi:measures", _("Measures"), _("Collect a month, bring in a file, indicators"), "upload"),
             ("PM-V11", "kpi:hr_rules", _("Rules in work"), _("Draft, consult, publish; who has read them"), "edit"),

@@ -185,7 +185,7 @@ def test_what_is_wrong_with_a_ladder_is_said_and_nothing_is_saved(as_, house, da
 def test_the_preview_says_who_would_be_told_today(as_, house):
     set_up_ladder()
     text = _text(as_("hr").get(LADDER))
-    assert "3 people would be told now: 3 days before the employee: 3 people , 3 duties due on 30 November" in text
+    assert "3 people would be told now: 3 days before the employee · 3 people · 3 duties due on 30 November" in text
     assert "It goes out at 09:00 by itself." in text
     assert Message.objects.count() == 0
 
