@@ -83,7 +83,6 @@ def test_t_02_holds_through_the_pages(client, world):
     sign_in(client, world.maker)
     file = client.post(reverse("kpi:export_pay", args=[run.pk, "csv"]))
     content = b"".join(file.streaming_content)
-    file.file_to_stream.close()
     assert file["Content-Disposition"] == 'attachment; filename="P-2026-10-001.csv"'
     assert "合计 Total,6,,,,,,,,,,28000.00,2800000" in content.decode("utf-8-sig")
     run.refresh_from_db()
@@ -240,7 +239,6 @@ def test_au_11_a_file_is_compared_with_the_receipt(client, world):
     sign_in(client, world.maker)
     file = client.post(reverse("kpi:export_pay", args=[run.pk, "csv"]))
     content = b"".join(file.streaming_content).decode()
-    file.file_to_stream.close()
     url = reverse("kpi:pay_receipt", args=[run.pk])
     assert "byte for byte" in text_of(client.post(url, {"file": upload(content)}))
     changed = client.post(url, {"file": upload(content.replace("7528.54", "7528.55"))})
