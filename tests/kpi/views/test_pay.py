@@ -216,7 +216,8 @@ def test_a_file_that_cannot_be_read_says_why(client, world):
     page = client.post(reverse("kpi:pay_files"), data)
     assert page.status_code == 422
     assert "No row with the headings of this table was found." in text_of(page)
-    assert client.get(reverse("kpi:pay_template", args=["bases"])).status_code == 200
+    template = client.get(reverse("kpi:pay_template", args=["bases"]))
+    assert b"".join(template.streaming_content).startswith(b"PK")
     assert client.get(reverse("kpi:pay_template", args=["nothing"])).status_code == 404
 
 
