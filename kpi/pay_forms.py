@@ -234,8 +234,8 @@ class WhatIfForm(forms.Form):
 
     amount = YuanField(label=_("Money given (yuan)"), required=False)
     cap = YuanField(label=_("Cap for a full month (yuan)"), required=False, least=1)
-    cap_share = NumberField(label=_("Cap in % of the base"), required=False)
-    floor_share = NumberField(label=_("Floor in % of the base"), required=False)
+    cap_share = NumberField(label=_("Cap (per cent of the base)"), required=False)
+    floor_share = NumberField(label=_("Floor (per cent of the base)"), required=False)
     reserve_share = NumberField(label=_("Reserve in %"), required=False)
 
     def __init__(self, *args, grades, unit_grades, **kwargs):
@@ -294,13 +294,13 @@ class PayRuleForm(forms.Form):
         required=False,
         help_text=_("Empty: none. The lower one of the two caps counts."),
     )
-    cap_share = NumberField(label=_("Cap in % of the base"), required=False)
+    cap_share = NumberField(label=_("Cap (per cent of the base)"), required=False)
     floor = YuanField(
         label=_("Floor for a full month (yuan)"),
         required=False,
         help_text=_("Empty: none. The higher one of the two floors counts."),
     )
-    floor_share = NumberField(label=_("Floor in % of the base"), required=False)
+    floor_share = NumberField(label=_("Floor (per cent of the base)"), required=False)
     reserve_share = NumberField(
         label=_("Reserve in %"), help_text=_("Kept back of the money, for objections that are upheld.")
     )
