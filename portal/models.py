@@ -11,7 +11,12 @@ class HomePage(Page):
     """The front door in one language: what this is, the news, the courses."""
 
     parent_page_types = ["wagtailcore.Page"]
-    subpage_types = ["courses.CourseCataloguePage", "portal.NewsPage", "bulletins.BulletinIndexPage", "kpi.HonourWallPage"]
+    subpage_types = [
+        "courses.CourseCataloguePage",
+        "portal.NewsPage",
+        "bulletins.BulletinIndexPage",
+        "kpi.HonourWallPage",
+    ]
     template = "portal/home_page.html"
 
     headline = models.CharField(_("headline"), max_length=120)
