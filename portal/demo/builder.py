@@ -42,6 +42,7 @@ from portal.demo import company as story
 from portal.demo import news
 from portal.demo.bulletins import publish_bulletins
 from portal.demo.closing import begin_to_sign, close_for_good
+from portal.demo.company import PASSPHRASE
 from portal.demo.course_content import DemoCourse, build_course, read_courses
 from portal.demo.desk import fill_the_desk
 from portal.demo.learning import Shelf, Way, answer, draw, knows, way_through
@@ -49,9 +50,6 @@ from portal.demo.performance import tell_performance
 from portal.demo.reminders import tell_the_last_weeks
 from portal.house import set_up_house
 from portal.models import HomePage, NewsPage
-
-# One sentence for all sign-ins of the demo. Made only by load_demo, which production refuses.
-PASSPHRASE = "the kettle sings before breakfast"  # noqa: S105
 
 _QUIZ = "assessments.quizpage"
 _SIGN_IN_SHARE = 0.93

@@ -225,6 +225,9 @@ _GIVEN = [
 # People who read English; the names are made up like all others.
 _ENGLISH = ("Anna Lindqvist", "James Carter", "Priya Nair", "Daniel Okafor", "Sofia Marino", "Liam Walsh")
 
+# One sentence for all sign-ins of the demo. Made only by load_demo, which production refuses.
+PASSPHRASE = "the kettle sings before breakfast"  # noqa: S105
+
 # Whoever is signed in for, by what they do in the demo: (unit, position, name). They neither move nor leave.
 EMPLOYEE, MANAGER, HR, AUTHOR = "employee", "manager", "hr", "author"
 MODERATOR, AUDITOR, ADMIN = "moderator", "auditor", "admin"

@@ -17,6 +17,7 @@ from courses.models import Audience
 from kpi.domain import rules
 from kpi.domain.measures import save_indicator
 from kpi.models import ConsultationNote, Indicator, Rule, RuleVersion
+from people.domain.invitations import accept_invitation, recover
 from people.domain.roles import grant_role
 from people.models import Employee, RoleGrant, User
 from portal.demo import company as story
@@ -181,6 +182,8 @@ def second_hr(builder: Builder) -> User:
     root = builder.units[story.GROUP.code]
     if not RoleGrant.objects.filter(user=other.user, role=RoleGrant.Role.HR, unit=root).exists():
         grant_role(user=other.user, role=RoleGrant.Role.HR, unit=root, by=None, at=builder.beginning)
+        _link, token = recover(employee=other, by=builder.users[story.ADMIN], at=builder.beginning)
+        accept_invitation(token=token, password=story.PASSPHRASE, at=builder.beginning + dt.timedelta(minutes=5))
     return other.user
 
 
