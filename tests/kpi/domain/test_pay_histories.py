@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -298,7 +298,7 @@ class PayHistory(RuleBasedStateMachine):
             elif what == "pool":
                 changed = PayPool.objects.filter(run=run).update(paid_fen=1)
             elif what == "total":
-                changed = PayRun.objects.filter(pk=run.pk).update(total_fen=1)
+                changed = PayRun.objects.filter(pk=run.pk).update(total_fen=F("total_fen") + 1)
             else:
                 changed = PayRun.objects.filter(pk=run.pk).update(checked_by=run.prepared_by, state=State.APPROVED)
             assert not changed
