@@ -22,6 +22,7 @@ from certificates.models import CertificateDesign
 from core.jobs import run_job
 from core.notices import notify
 from core.periods import Month
+from core.statistics import gather_statistics
 from core.spreadsheets import write_csv
 from courses.domain.audiences import save_audience
 from courses.domain.choice import give_up, offer_of, take_course
@@ -107,6 +108,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         _plan(builder)
         _future_supervisors(builder)
         for month, happenings in story.by_month(builder.company, builder.today):
+            gather_statistics()
             _month(builder, month, happenings)
         _current_branch(builder)
         _reasons(builder)
@@ -116,6 +118,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         _plan_ahead(builder)
         publish_bulletins(builder)
         tell_the_last_weeks(builder)
+        gather_statistics()
         tell_performance(builder)
         _tell(builder)
     return builder

@@ -10,11 +10,11 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
-from django.db import connection
 from django.db.models import Sum
 from django.utils import translation
 
 from core.periods import Month
+from core.statistics import gather_statistics
 from courses.domain import audiences, choice, closing, exceptions, opening, people_lists, progress, requests, tallies
 from courses.domain.history import Stand as HistoryStand
 from courses.domain.history import changes_since, figures_as_of
@@ -316,10 +316,7 @@ class Company:
     def open_month(self, month: Month) -> None:
         at = moment(month.first_day, 8)
         opening.open_month(month=month, by=self.hr, at=at)
-        if connection.vendor == "postgresql":
-            # A server gathers these figures by itself; inside the one transaction of a test it would plan without them.
-            with connection.cursor() as cursor:
-                cursor.execute("ANALYZE")
+        gather_statistics()
         self.oracle.open_month(month, at)
 
     def evening(self, day: dt.date) -> None:

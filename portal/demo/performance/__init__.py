@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.statistics import gather_statistics
 from portal.demo.performance.development import tell_development
 from portal.demo.performance.measures import tell_measures
 from portal.demo.performance.pay import tell_pay
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 def tell_performance(builder: Builder) -> None:
     """Tell the year's performance of a company whose months are told."""
-    tell_of_rules(builder)
-    tell_measures(builder)
-    tell_reviews(builder)
-    tell_pay(builder)
-    honour_the_best(builder)
-    tell_development(builder)
+    for tell in (tell_of_rules, tell_measures, tell_reviews, tell_pay, honour_the_best, tell_development):
+        tell(builder)
+        gather_statistics()
