@@ -7,15 +7,15 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils.html import format_html
 from django.utils.text import capfirst
+from django.utils.translation import get_language, ngettext, pgettext_lazy
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext, pgettext_lazy
 from wagtail.images.fields import WagtailImageField
 
-from certificates.models import CertificateDesign
 from core.periods import MonthFormField
-from kpi.domain.recognition_access import people_of_numbers
+from kpi.domain.recognition_access import design_words, designs_for_honours, people_of_numbers
 from kpi.models import AwardProgramme, Indicator, Nomination, Vote
 from people.forms import DayField, PersonField, UnitField
 from people.models import Employee, OrgUnit
@@ -128,16 +128,33 @@ class VoteForm(forms.Form):
 
 
 # --- HR -----------------------------------------------------------------------------------------------------------------
+class _DesignField(forms.ModelChoiceField):
+    """Designs by name, each with the very words that a certificate of it would say."""
+
+    def label_from_instance(self, design):
+        said, said_en = design_words(design, _STAR_ZH, _STAR_EN)
+        english = (get_language() or "").startswith("en")
+        return format_html(
+            '<span>{}<br><span class="small soft">{}</span></span>', design, said_en if english else said
+        )
+
+
+_STAR_ZH, _STAR_EN = "第三季度服务明星", "Service star of the third quarter"
+
+
 class ProgrammeForm(forms.Form):
     """An honour made from an award rule."""
 
     rule = forms.ModelChoiceField(queryset=None, label=_("Rule of the honour"), empty_label=None)
     kind = forms.ChoiceField(label=_("Given to"), widget=forms.RadioSelect)
-    design = forms.ModelChoiceField(
+    design = _DesignField(
         queryset=None,
         label=_("Design of the certificate"),
         empty_label=None,
-        help_text=_("Authors make designs in the content admin; only published ones are offered."),
+        widget=forms.RadioSelect,
+        help_text=_(
+            "Published designs that no course uses, each with what it would say. Authors make designs in the content admin."
+        ),
     )
 
     def __init__(self, *args, rules, **kwargs):
@@ -146,8 +163,7 @@ class ProgrammeForm(forms.Form):
         self.fields["rule"].label_from_instance = lambda rule: f"{rule.label} ({rule.scope.label})"
         self.fields["kind"].choices = [(one.value, capfirst(one.label)) for one in AwardProgramme.Kind]
         self.fields["kind"].initial = AwardProgramme.Kind.PERSON
-        designs = CertificateDesign.objects.filter(versions__isnull=False).distinct()
-        self.fields["design"].queryset = designs.order_by("name")
+        self.fields["design"].queryset = designs_for_honours()
 
 
 class RoundForm(forms.Form):

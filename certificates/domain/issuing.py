@@ -171,6 +171,29 @@ def revoke_certificate(*, certificate: Certificate, by, at: dt.datetime, reason:
     return certificate
 
 
+def revoke_certificates(*, certificates: Iterable[Certificate], by, at: dt.datetime, reason: str) -> int:
+    """This function will revoke those of some certificates that still hold, for one reason; returns how many.
+
+    One event each on the chain ``certificates``. Raises ReasonMissing.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise ReasonMissing
+    with transaction.atomic():
+        # What another hand revoked a moment ago keeps its first reason and gets no second event.
+        mine = {"revoked_at": at, "revoked_by": by, "revoked_reason": reason}
+        numbers = sorted(one.pk for one in certificates)
+        holding = list(Certificate.objects.filter(pk__in=numbers, revoked_at=None).order_by("pk"))
+        moved = Certificate.objects.filter(pk__in=[one.pk for one in holding], revoked_at=None).update(**mine)
+        if moved != len(holding):
+            raise AlreadyRevoked
+        record_events(
+            chain="certificates",
+            links=[Link("revoked", one, by, at, after={"number": one.number}, reason=reason) for one in holding],
+        )
+    return moved
+
+
 def publish_design(*, design: CertificateDesign, at: dt.datetime) -> DesignVersion:
     """This function will freeze a design as its next version, or return the newest one when nothing changed."""
     content = {

@@ -23,7 +23,8 @@ from django.utils import timezone
 from PIL import Image, ImageOps
 from wagtail.models import Collection
 
-from certificates.domain.issuing import Subject, issue_certificates, revoke_certificate
+from certificates.domain.issuing import AlreadyRevoked as CertificateRevoked
+from certificates.domain.issuing import Subject, issue_certificates, revoke_certificates
 from certificates.models import CertificateDesign
 from core.events import Link, record_event, record_events
 from core.models import Picture
@@ -653,7 +654,7 @@ def grant(*, round: AwardRound, by: User | None, at: dt.datetime) -> list[Award]
             awards.append(_award(round, nomination, None, by, at))
         for person in _honoured(nomination):
             awards.append(_award(round, nomination, person, by, at))
-            subjects.append(Subject(person, round.name, round.name_en or round.name, at))
+            subjects.append(Subject(person, *_subject(round, nomination), at))
     certificates = (
         issue_certificates(subjects=subjects, design=round.programme.design, at=at, by=by) if subjects else []
     )
@@ -686,6 +687,19 @@ def _honoured(nomination: Nomination) -> list[Employee]:
     if nomination.employee is not None:
         return [nomination.employee]
     return sorted(nomination.members.all(), key=lambda each: each.employee_no)
+
+
+_MOST = 200  # letters of what a certificate is given for
+
+
+def _subject(round: AwardRound, nomination: Nomination) -> tuple[str, str]:
+    """What a certificate is given for, in both languages: of a member of a team or project, with the name of it."""
+    name, name_en = round.name, round.name_en or round.name
+    if nomination.employee is not None or not nomination.title:
+        return name, name_en
+    group, group_en = nomination.title, nomination.title_en or nomination.title
+    said, said_en = f"{name}（“{group}”成员）", f"{name_en} (member of “{group_en}”)"
+    return said if len(said) <= _MOST else name, said_en if len(said_en) <= _MOST else name_en
 
 
 def _award(
@@ -721,22 +735,65 @@ def cancel_round(*, round: AwardRound, reason: str, by: User | None, at: dt.date
     _event(round, "round cancelled", by, at, reason=reason.strip())
 
 
+def revoked_with(awards: Iterable[Award]) -> dict[int, list[Award]]:
+    """This function will say which awards of members fall with the award of their group: by its id, in their order.
+
+    Only what still stands; the award of one person takes nothing with it. One query.
+    """
+    groups = {award.nomination_id: award.pk for award in awards if award.employee_id is None}
+    found: dict[int, list[Award]] = {pk: [] for pk in groups.values()}
+    members = Award.objects.filter(nomination__in=groups, employee__isnull=False, revoked_at=None)
+    for award in members.select_related("certificate", "employee").order_by("pk"):
+        found[groups[award.nomination_id]].append(award)
+    return found
+
+
 @transaction.atomic
-def revoke(*, award: Award, reason: str, by: User, at: dt.datetime) -> None:
-    """This function will revoke an award and its certificate, for good. Raises ReasonMissing, AlreadyRevoked, OwnMatter."""
-    if not reason.strip():
+def revoke(*, award: Award, reason: str, by: User, at: dt.datetime) -> list[Award]:
+    """This function will revoke an award and its certificate, for good, and tell whoever holds it.
+
+    The members of a team or project are honoured through it: with the group's award theirs fall too, for the same
+    reason, wherever they work by now. The award of one member falls alone. Returns what was revoked, the group's first.
+    Raises ReasonMissing, AlreadyRevoked, OwnMatter, and NotThisState when an award of a member was revoked this moment.
+    """
+    words = reason.strip()
+    if not words:
         raise ReasonMissing
     if _is_honoured(by, [award.nomination]):
         raise OwnMatter
-    moved = Award.objects.filter(pk=award.pk, revoked_at=None).update(
-        revoked_at=at, revoked_by=by, revoked_reason=reason.strip()
-    )
-    if not moved:
+    numbers = [award.pk, *(one.pk for one in revoked_with([award]).get(award.pk, []))]
+    fallen = {"revoked_at": at, "revoked_by": by, "revoked_reason": words}
+    if not Award.objects.filter(pk=award.pk, revoked_at=None).update(**fallen):
         raise AlreadyRevoked
+    if Award.objects.filter(pk__in=numbers[1:], revoked_at=None).update(**fallen) != len(numbers) - 1:
+        raise NotThisState
     award.refresh_from_db()
-    if award.certificate is not None and award.certificate.revoked_at is None:
-        revoke_certificate(certificate=award.certificate, by=by, at=at, reason=reason.strip())
-    _event(award, "revoked", by, at, reason=reason.strip())
+    found = {
+        one.pk: one for one in Award.objects.filter(pk__in=numbers).select_related("certificate", "employee__user")
+    }
+    revoked = [found[number] for number in numbers]
+    papers = [one.certificate for one in revoked if one.certificate is not None]
+    try:
+        revoke_certificates(certificates=papers, by=by, at=at, reason=words)
+    except CertificateRevoked as meanwhile:
+        raise NotThisState from meanwhile
+    record_events(
+        chain=CHAIN,
+        links=[
+            Link("revoked", one, by, at, reason=words, after=None if one == award else {"with": award.pk})
+            for one in revoked
+        ],
+    )
+    for one in revoked:
+        notify(
+            user=one.employee.user if one.employee else None,
+            text_zh=f"您的荣誉「{one.name_zh}」已被撤销，原因写在“荣誉与致谢”中。",
+            text_en=f"Your award “{one.name_en or one.name_zh}” was revoked. The reason stands under “Honours and thanks”.",
+            at=at,
+            url="/honours/#mine",
+            key=f"revoked-{one.pk}",
+        )
+    return revoked
 
 
 @transaction.atomic

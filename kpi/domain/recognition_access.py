@@ -10,9 +10,11 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.http import Http404
 
+from certificates.models import CertificateDesign, DesignVersion, fill
+from courses.models import Course, CoursePage
 from kpi.domain.awards import must_recuse, on_the_wall
 from kpi.models import (
     Award,
@@ -78,6 +80,25 @@ def rules_without_programme(actor: Actor) -> QuerySet[Rule]:
         .filter(award_programme=None)
         .select_related("scope")
     )
+
+
+def designs_for_honours() -> QuerySet[CertificateDesign]:
+    """This function will return the published designs that no course uses: the words of those speak of a course."""
+    of_courses = Course.objects.filter(certificate_design__isnull=False).order_by().values("certificate_design")
+    of_pages = CoursePage.objects.filter(certificate_design__isnull=False).order_by().values("certificate_design")
+    found = CertificateDesign.objects.exclude(pk__in=of_courses).exclude(pk__in=of_pages)  # of drafts as well
+    return found.filter(Exists(DesignVersion.objects.filter(design=OuterRef("pk")))).order_by("name")
+
+
+def design_words(design: CertificateDesign, honour: str, honour_en: str) -> tuple[str, str]:
+    """This function will say in both languages what certificates of a design would read, as it was published last."""
+    content = DesignVersion.objects.filter(design=design).order_by("-number").values_list("content", flat=True)[0]
+    words = {"name": "王晓琳", "number": "2026-000001", "date": "2026年11月22日", "company": content["issuer_zh"]}
+    words_en = words | {"name": "Wang Xiaolin", "date": "22 November 2026", "company": content["issuer_en"]}
+    said = fill(content["sentence_zh"], words | {"course": honour})
+    said_en = fill(content["sentence_en"], words_en | {"course": honour_en})
+    said = said if "{name}" in content["sentence_zh"] else f"{words['name']}{said}"
+    return said, said_en if "{name}" in content["sentence_en"] else f"{words_en['name']} {said_en}"
 
 
 def desk_round_or_404(actor: Actor, round_id: int) -> AwardRound:

@@ -70,7 +70,7 @@ def new_programme(request):
         else:
             messages.success(request, _("The honour “%(name)s” is made. Now open its first round.") % {"name": made})
             return HttpResponseRedirect(reverse("kpi:honours_desk"))
-    context = {"form": form, "has_rules": free.exists()}
+    context = {"form": form, "has_rules": free.exists(), "has_designs": door.designs_for_honours().exists()}
     return render(request, "kpi/recognition_programme.html", context, status=422 if form.errors else 200)
 
 
@@ -145,7 +145,9 @@ def _show(request, actor: Actor, round: AwardRound, *, answer=None, photo=None, 
     revocable = set(
         visible_employees(actor, "PM-W07").filter(awards__in=awarded.object_list).values_list("pk", flat=True)
     )
+    falling = awards.revoked_with(awarded.object_list)
     for award in awarded.object_list:
+        award.falling = falling.get(award.pk, [])
         award.form = photo if photo and award.pk == wrong_id else PhotoForm(award_id=award.pk)
         award.may_revoke = award.employee_id is None or award.employee_id in revocable
     standing = {row["state"]: row["number"] for row in door.states_of(round)}
@@ -350,16 +352,29 @@ def revoke(request, award_id: int):
     found = door.award_to_revoke_or_404(actor_of(request), award_id)
     reason = request.POST.get("reason", "").replace("\x00", "")[:500]
     try:
-        awards.revoke(award=found, reason=reason, by=request.user, at=timezone.now())
+        revoked = awards.revoke(award=found, reason=reason, by=request.user, at=timezone.now())
     except awards.ReasonMissing:
         messages.error(request, _("Write why the award is revoked."))
     except awards.AlreadyRevoked:
         messages.info(request, _("It was revoked before; the first reason stands."))
     except awards.OwnMatter:
         messages.error(request, _("It is your own award. Another person of HR revokes it."))
+    except awards.NotThisState:
+        messages.error(request, _("Somebody revoked an award of this group just now. Look at it, then try again."))
     else:
-        messages.success(request, _("The award of %(name)s is revoked.") % {"name": found.holder_label})
+        messages.success(request, _revoked_words(found, len(revoked) - 1))
     return _round_page(found.nomination.round, "#awards")
+
+
+def _revoked_words(award: Award, members: int) -> str:
+    if not members:
+        return _("The award of %(name)s is revoked.") % {"name": award.holder_label}
+    text = ngettext(
+        "The award of %(name)s is revoked, and with it that of %(number)d member.",
+        "The award of %(name)s is revoked, and with it those of %(number)d members.",
+        members,
+    )
+    return text % {"name": award.holder_label, "number": members}
 
 
 @binds("PM-W02")

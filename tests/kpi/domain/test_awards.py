@@ -4,8 +4,11 @@ from decimal import Decimal
 import pytest
 from django.db import Error, connection, transaction
 
+from certificates.domain import badges
+from certificates.domain.issuing import revoke_certificate
 from certificates.models import Certificate
 from core.events import verify_chain
+from core.models import Event
 from core.periods import Month
 from kpi.domain import awards
 from kpi.domain.measures import NewMeasure, write_measures
@@ -251,25 +254,104 @@ def test_the_best_within_the_quota_are_chosen_and_granted_with_a_certificate(hou
     assert list(awards.honours_of(people[1])) == [given[1]]
 
 
-def test_a_team_is_honoured_with_every_member():
-    house = House("team")
-    members = [house.person(name="甲"), house.person(name="乙")]
+def honoured_team(house, *members):
+    """A team that was honoured: its award, then those of its members."""
     round = house.open()
     nomination = house.nominate(round, None, title="晨星QC小组", title_en="Morning Star", members=members)
-    weaker = house.nominate(
-        round, None, title="晚星QC小组", members=[members[0], house.person(name="丙", training="80")]
-    )
-    assert (nomination.state, weaker.state, Decimal(weaker.checks[0]["found"])) == ("eligible", "ineligible", 80)
     awards.begin_voting(round=round, by=house.hr, at=VOTE)
     nomination.refresh_from_db()
     house.all_vote(nomination, "yyyy")
     awards.make_public(round=round, by=house.hr, at=PUBLIC)
-    given = awards.grant(round=round, by=house.hr, at=GRANT)
-    assert [(award.holder, award.certificate is not None) for award in given] == [
-        ("晨星QC小组", False),
-        ("甲", True),
-        ("乙", True),
+    return awards.grant(round=round, by=house.hr, at=GRANT)
+
+
+def test_every_member_of_a_team_must_meet_the_conditions():
+    house = House("team")
+    members = [house.person(name="甲"), house.person(name="乙", training="80")]
+    nomination = house.nominate(house.open(), None, title="晚星QC小组", members=members)
+    assert (nomination.state, Decimal(nomination.checks[0]["found"])) == ("ineligible", 80)
+
+
+def test_a_team_is_honoured_with_every_member():
+    house = House("team")
+    given = honoured_team(house, house.person(name="甲"), house.person(name="乙"))
+    assert [(award.holder, award.certificate and award.certificate.subject_zh) for award in given] == [
+        ("晨星QC小组", None),
+        ("甲", "三季度服务明星（“晨星QC小组”成员）"),
+        ("乙", "三季度服务明星（“晨星QC小组”成员）"),
     ]
+    assert given[1].certificate.subject_en == "Service stars, third quarter (member of “Morning Star”)"
+
+
+def test_a_name_too_long_for_a_certificate_leaves_the_group_out():
+    house = House("team")
+    round = house.open(name="星" * 100, name_en="s" * 100)
+    nomination = house.nominate(round, None, title="组" * 100, title_en="g" * 100, members=[house.person()])
+    awards.begin_voting(round=round, by=house.hr, at=VOTE)
+    nomination.refresh_from_db()
+    house.all_vote(nomination, "yyyy")
+    awards.make_public(round=round, by=house.hr, at=PUBLIC)
+    _group, award = awards.grant(round=round, by=house.hr, at=GRANT)
+    assert (award.certificate.subject_zh, award.certificate.subject_en) == ("星" * 100, "s" * 100)
+
+
+def test_with_a_group_the_awards_of_its_members_are_revoked_for_the_same_reason():
+    house = House("team")
+    people = [house.person(name=name, user=make_user()) for name in "甲乙丙"]
+    group, first, second, third = honoured_team(house, *people)
+    awards.revoke(award=third, reason="本人申请", by=house.hr, at=GRANT)
+    revoke_certificate(certificate=second.certificate, by=house.hr, at=GRANT, reason="打印有误")
+    assert awards.revoked_with([group, first]) == {group.pk: [first, second]}
+    later = local(2026, 11, 20)
+
+    assert awards.revoke(award=group, reason=" 数据造假 ", by=house.hr, at=later) == [group, first, second]
+    rows = Award.objects.order_by("pk").values_list("holder", "revoked_reason", "certificate__revoked_reason")
+    assert list(rows) == [
+        ("晨星QC小组", "数据造假", None),
+        ("甲", "数据造假", "数据造假"),
+        ("乙", "数据造假", "打印有误"),  # its paper was revoked before; the first reason stands
+        ("丙", "本人申请", "本人申请"),
+    ]
+    told = Event.objects.filter(chain="awards", action="revoked", at=later).order_by("sequence")
+    assert [(int(one.subject_id), one.reason, one.after) for one in told] == [
+        (group.pk, "数据造假", None),
+        (first.pk, "数据造假", {"with": group.pk}),
+        (second.pk, "数据造假", {"with": group.pk}),
+    ]
+    assert Event.objects.filter(chain="certificates", action="revoked", at=later).count() == 1
+    assert [people[place].user.notices.filter(key__startswith="revoked-").count() for place in range(3)] == [1, 1, 1]
+    assert {one["id"].rsplit("/", 2)[-2] for one in badges.revoked()["revokedCredential"]} == set(
+        Certificate.objects.values_list("code", flat=True)
+    )
+    assert list(awards.on_the_wall()) == []
+    assert [verify_chain(chain)[1] for chain in ("awards", "certificates")] == [None, None]
+
+
+def test_the_award_of_one_member_is_revoked_alone():
+    house = House("team")
+    group, first, second = honoured_team(house, house.person(name="甲"), house.person(name="乙"))
+    assert awards.revoke(award=first, reason="未参与", by=house.hr, at=GRANT) == [first]
+    assert list(Award.objects.filter(revoked_at=None).order_by("pk")) == [group, second]
+
+
+def test_a_member_does_not_revoke_the_award_of_the_group():
+    house = House("team")
+    own = house.person(name="甲", user=make_user())
+    group, *_members = honoured_team(house, own, house.person(name="乙"))
+    with pytest.raises(awards.OwnMatter):
+        awards.revoke(award=group, reason="x", by=own.user, at=GRANT)
+
+
+def test_a_group_is_revoked_whole_or_not_at_all(monkeypatch):
+    """Between looking and writing somebody else revokes the award of a member."""
+    house = House("team")
+    group, first, second = honoured_team(house, house.person(name="甲"), house.person(name="乙"))
+    looked = awards.revoked_with([group])
+    awards.revoke(award=second, reason="先撤", by=house.hr, at=GRANT)
+    monkeypatch.setattr(awards, "revoked_with", lambda _awards: looked)
+    with pytest.raises(awards.NotThisState):
+        awards.revoke(award=group, reason="后撤", by=house.hr, at=GRANT)
+    assert list(Award.objects.filter(revoked_at=None).order_by("pk")) == [group, first]
 
 
 def test_mc18_votes_and_awards_are_never_deleted_or_changed_in_the_database():

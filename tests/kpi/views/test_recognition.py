@@ -9,6 +9,7 @@ from django.urls import reverse
 from PIL import Image
 from wagtail.models import Locale
 
+from certificates.models import CertificateDesign
 from core.events import verify_chain
 from core.models import Picture
 from kpi.domain import awards
@@ -18,10 +19,10 @@ from kpi.models import Award, AwardProgramme, AwardRound, HonourWallPage, Nomina
 from people.models import Employee
 from portal.house import set_up_house
 from tests.factories.certificates import make_design
-from tests.factories.courses import local
+from tests.factories.courses import local, make_course
 from tests.factories.kpi import AWARD, make_published_version
 from tests.factories.people import grant, make_employee, make_unit, make_user
-from tests.kpi.domain.test_awards import AT, GRANT, PUBLIC, VOTE, House
+from tests.kpi.domain.test_awards import AT, GRANT, PUBLIC, VOTE, House, honoured_team
 
 pytestmark = pytest.mark.django_db
 
@@ -429,6 +430,24 @@ def test_nobody_grants_or_revokes_his_own_award(house, when):
     assert award.revoked_at is None
 
 
+def test_revoking_a_team_says_before_and_after_whose_awards_fall(when):
+    house = House("team")
+    hr = make_employee(unit=house.province, with_user=True)
+    grant(hr.user, "hr", house.province)
+    group, first, second = honoured_team(house, house.person(name="王芳"), house.person(name="李强"))
+    when(GRANT)
+    client, page = as_(hr.user), reverse("kpi:honours_round", args=[group.nomination.round_id])
+    shown = text(client.get(page))
+    assert "2 awards fall with it:" in shown and "Revoke it with those of its members" in shown
+    assert shown.index("2 awards fall") < shown.index(first.certificate.number, shown.index("2 awards fall"))
+    assert shown.count("Revoke this award") == 2
+    answer = client.post(reverse("kpi:revoke_award", args=[group.pk]), {"reason": "数据造假"}, follow=True)
+    assert said(answer) == ["The award of Morning Star is revoked, and with it those of 2 members."]
+    assert Award.objects.filter(revoked_reason="数据造假").count() == 3
+    checked = Client().get(reverse("certificates:verify", args=[second.certificate.code]))
+    assert checked.context["state"] == "revoked"
+
+
 def test_a_programme_is_made_from_a_rule(house, when):
     version = make_published_version(AWARD, scope=house.cities[0], code="CITY", family="award")
     elsewhere = make_published_version(AWARD, scope=make_unit(), code="ELSE", family="award")
@@ -439,6 +458,38 @@ def test_a_programme_is_made_from_a_rule(house, when):
     client.post(address, {"rule": version.rule_id, "kind": "unit", "design": design.pk})
     made = AwardProgramme.objects.get(rule=version.rule)
     assert (made.kind, made.design) == ("unit", design)
+
+
+def test_only_designs_for_honours_are_offered_with_their_words(house, when):
+    make_published_version(AWARD, scope=house.province, code="CITY", family="award")
+    of_courses = make_design(AT, name="结业")
+    make_course(design=of_courses)
+    honour = make_design(
+        AT,
+        name="荣誉证书",
+        sentence_zh="荣获「{course}」称号。",
+        sentence_en="{name} is honoured as “{course}”.",
+    )
+    honour.sentence_en = "a draft that nobody published"
+    honour.save()
+    CertificateDesign.objects.create(name="未发布")
+    client, address = as_(house.hr), reverse("kpi:new_programme")
+    shown = text(client.get(address))
+    assert "Wang Xiaolin is honoured as “Service star of the third quarter”." in shown
+    offered = client.get(address).context["form"].fields["design"].queryset
+    assert list(offered) == [house.programme.design, honour]
+    rule = Rule.objects.get(code="CITY")
+    refused = client.post(address, {"rule": rule.pk, "kind": "unit", "design": of_courses.pk})
+    assert list(refused.context["form"].errors) == ["design"]
+
+
+def test_without_a_design_for_honours_the_page_says_whom_to_ask(when):
+    unit = make_unit()
+    make_published_version(AWARD, scope=unit, code="CITY", family="award")
+    hr = make_employee(unit=unit, with_user=True)
+    grant(hr.user, "hr", unit)
+    shown = text(as_(hr.user).get(reverse("kpi:new_programme")))
+    assert "There is no certificate for it yet" in shown and '<form method="post" class="form"' not in shown
 
 
 def _picture(mode="RGB", name="photo.png"):
