@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 import unicodedata
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.helpers import get_failure_limit
+from django.conf import settings
 from django.contrib.auth import password_validation
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
 from django.db.models import Max, Sum
 from django.http import HttpRequest
@@ -23,7 +26,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from people.domain.queries import pinyin_of
 from people.domain.sign_ins import MOST_FAILURES, count_failure, forget_failures, user_called, why_closed
-from people.models import OrgUnit, User
+from people.models import OrgUnit, RoleGrant, User
 
 
 class Argon2Hasher(Argon2PasswordHasher):
@@ -203,6 +206,43 @@ def _words_of(user: User) -> set[str]:
         names |= {employee.employee_no, employee.name, employee.name_latin, employee.mobile}
         addresses |= {employee.email}
     return names | {_full_pinyin(name) for name in names} | {address.partition("@")[0] for address in addresses}
+
+
+# --- how long a session lasts (TRUST SC-21) ----------------------------------------------------------------------------
+_DUTIES = {  # the roles that reach other people's records and pay across units
+    RoleGrant.Role.HR,
+    RoleGrant.Role.PAY_MAKER,
+    RoleGrant.Role.PAY_CHECKER,
+    RoleGrant.Role.AUDITOR,
+    RoleGrant.Role.ADMIN,
+}
+_NOTE_EVERY = 60  # seconds; a session is not written at every request
+
+
+def begin_session(session: SessionBase, *, grants: Iterable[RoleGrant], at: dt.datetime) -> None:
+    """This function will say how long a new session may rest, and when it ends however much it is used.
+
+    A change of roles ends every session (SC-22), so this stays true; one that ends with a day is the end of the session.
+    """
+    grants = list(grants)
+    rest = settings.SESSION_REST_WITH_DUTY if _DUTIES & {grant.role for grant in grants} else settings.SESSION_REST
+    session["rest"] = int(rest.total_seconds())
+    session["used_at"] = int(at.timestamp())
+    last_days = [grant.until for grant in grants if grant.until]
+    ends = [timezone.make_aware(dt.datetime.combine(day + dt.timedelta(days=1), dt.time())) for day in last_days]
+    session.set_expiry(min([at + dt.timedelta(seconds=settings.SESSION_COOKIE_AGE), *ends]))
+
+
+def has_rested_too_long(session: SessionBase, *, at: dt.datetime) -> bool:
+    """This function will say whether a session was unused for longer than it may be; if not, note that it is used now."""
+    used, now = session.get("used_at"), int(at.timestamp())
+    if used is None:
+        return False
+    if now - used > session["rest"]:
+        return True
+    if now - used >= _NOTE_EVERY:
+        session["used_at"] = now
+    return False
 
 
 # --- back to where one was -------------------------------------------------------------------------------------------

@@ -8,13 +8,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.middleware import CSPMiddleware
 from django.conf import settings
+from django.contrib.auth import logout
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from people.domain.access import actor_of, require
+from people.sign_in import has_rested_too_long
 
 log = logging.getLogger(__name__)
 
@@ -187,6 +189,18 @@ class OwnForms:
     def __call__(self, request):
         if request.headers.get("Origin") == "null" and request.headers.get("Sec-Fetch-Site") == "same-origin":
             request.META["HTTP_ORIGIN"] = f"{request.scheme}://{request.get_host()}"
+        return self.get_response(request)
+
+
+class RestingSessions:
+    """Signs out whoever did nothing for a while (TRUST SC-21); what was typed meanwhile is kept by ``SignInRequired``."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and has_rested_too_long(request.session, at=timezone.now()):
+            logout(request)
         return self.get_response(request)
 
 

@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "training_site.middleware.OwnForms",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "training_site.middleware.RestingSessions",
     "training_site.middleware.RememberedLanguage",
     "training_site.middleware.SignInRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -129,7 +130,9 @@ AXES_ENABLE_ADMIN = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 
-SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())  # from signing in, however much it is used
+SESSION_REST = timedelta(hours=8)  # unused for so long, it ends (TRUST SC-21)
+SESSION_REST_WITH_DUTY = timedelta(minutes=30)  # of HR, the pay duties, auditors and administrators
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"

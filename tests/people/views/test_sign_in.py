@@ -179,6 +179,26 @@ def test_mc_13_sc_22_every_session_ends_at_the_next_request(client, employee, ca
     assert not inside(client)
 
 
+@pytest.mark.parametrize(
+    ("role", "minutes"),
+    [(None, 480), ("author", 480), ("hr", 30), ("pay_maker", 30), ("pay_checker", 30), ("auditor", 30), ("admin", 30)],
+)
+def test_sc_21_a_session_that_rests_too_long_is_over(client, employee, clock, role, minutes):
+    if role:
+        unit = employee.unit if role in {"hr", "pay_maker", "pay_checker"} else None
+        grant_role(user=employee.user, role=role, unit=unit, by=None, at=NOW)
+    sign_in(client)
+    rest = dt.timedelta(minutes=minutes)
+    clock.shift(rest)
+    assert inside(client)
+    clock.shift(rest / 2)
+    assert inside(client) is (minutes * 1.5 < 12 * 60)  # twelve hours are the end, used or not
+    clock.shift(rest + dt.timedelta(seconds=1))
+    assert not inside(client)
+    sign_in(client)
+    assert inside(client)
+
+
 @pytest.mark.parametrize("until", [None, dt.date(2026, 11, 18), dt.date(2026, 11, 30)])
 def test_pg_09_a_session_ends_with_the_role_at_midnight(client, employee, clock, until):
     clock.move_to(dt.datetime(2026, 11, 18, 10, 0, tzinfo=dt.UTC))  # six in the evening in Shanghai
