@@ -47,6 +47,7 @@ HEADER = [
 WIDTHS = [26, 14, 14, 40, 12, 12, 14, 10, 10, 10, 10, 16, 14]
 TOTAL = "合计 Total"
 EXPORTED = "pay run exported"
+APPROVED = "pay run approved"
 _LINE, _AMOUNT = HEADER.index("核算行号 Line"), HEADER.index("实发金额 Amount")
 
 
@@ -135,6 +136,13 @@ def _rows(run: PayRun) -> Iterator[list]:
 
 
 def _notes(run: PayRun, number: int) -> list[str]:
+    approved = (
+        Event.objects.filter(
+            chain=CHAIN, action=APPROVED, subject_type=PayRun._meta.label_lower, subject_id=str(run.pk)
+        )
+        .order_by("sequence")
+        .last()
+    )
     return [
         f"{run.code} · {run.cycle.name} · {run.scope.name}",
         f"文件编号 File no. {number}",
@@ -142,6 +150,7 @@ def _notes(run: PayRun, number: int) -> list[str]:
         f"控制总额 Control total {format_yuan(run.total_fen)} · 预留金 Reserve {format_yuan(run.reserve_fen)}",
         f"SHA-256 {run.lines_hash}",
         f"规则 Rule {run.version.rule.code} v{run.version.number} {run.version.content_hash}",
+        *([f"批准 Approved: 事件链 event chain {CHAIN}, {approved.sequence}, {approved.hash}"] if approved else []),
     ]
 
 

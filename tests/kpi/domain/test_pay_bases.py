@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 from django.utils import translation
+from openpyxl import load_workbook
 
+from core.models import Event
 from core.spreadsheets import SheetOut, write_csv, write_xlsx
 from kpi import exports, pay_imports
 from kpi.domain import pay_bases, pay_runs
@@ -218,6 +220,23 @@ def test_the_export_is_the_same_bytes_and_carries_control_totals(world):
         "6000.00,1.2000,1.0500,21.00,21.00,7528.54,752854"
     )
     assert lines[-1] == "合计 Total,6,,,,,,,,,,28000.00,2800000"
+
+
+def test_au_05_the_workbook_names_the_link_of_the_chain_that_approved_it(world):
+    run = settle(make_computed_run(world), world, upto="approved")
+    made = exports.build(run=run, kind="xlsx", number=1)
+    with made.file:
+        notes = [row[0].value for row in load_workbook(made.file)["说明 About"].iter_rows() if row[0].value]
+    link = Event.objects.get(chain="pay", action="pay run approved")
+    assert notes == [
+        f"P-2026-10 · {run.cycle.name} · 河西网点",
+        "文件编号 File no. 1",
+        "行数 Lines 6",
+        "控制总额 Control total 28,000.00 · 预留金 Reserve 0.00",
+        f"SHA-256 {run.lines_hash}",
+        f"规则 Rule {run.version.rule.code} v1 {run.version.content_hash}",
+        f"批准 Approved: 事件链 event chain pay, {link.sequence}, {link.hash}",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
