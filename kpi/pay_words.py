@@ -149,22 +149,6 @@ def why_left_out(code: str, *, settled: bool) -> str:
     return str(WHY_LEFT_OUT.get(code, code))
 
 
-LOOKED_AT: dict[str, Promise] = {
-    "list": pgettext_lazy("looked at pay", "the list of a pay run"),
-    "line": pgettext_lazy("looked at pay", "your pay line"),
-    "variance": pgettext_lazy("looked at pay", "the comparison with the last run"),
-    "file": pgettext_lazy("looked at pay", "the file for payroll"),
-    "answers": pgettext_lazy("looked at pay", "payroll’s answers"),
-    "correction": pgettext_lazy("looked at pay", "results to adjust"),
-}
-
-
-def looked_at(what: str) -> tuple[str, str]:
-    """This function will return (what was looked at in words, the code of the run) of a kept look."""
-    kind, _space, code = what.partition(" ")
-    return str(LOOKED_AT.get(kind, kind)), code
-
-
 # --- how a line came about ----------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Step:

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet
 
-from core.batches import batches
+from kpi.domain import looks
 from kpi.domain.pay_steps import SETTLED
-from kpi.models import PayLine, PayRun, PayView
+from kpi.models import Look, PayLine, PayRun
 from people.domain.access import RULES, Actor
 from people.models import Employee, OrgUnit, User
 
-_AT_ONCE = 2000
 READ = "PM-Y02"
 
 # What was looked at, as it is kept: the words are chosen when it is shown.
@@ -65,21 +64,10 @@ def _by_role(actor: Actor, unit: str, run: str = "") -> Q:
 def record_looks(
     *, employees: Iterable[int], viewer: User, own: int | None, what: str, of: str, at: dt.datetime
 ) -> int:
-    """This function will keep that somebody looked at the pay of these people, in one write; oneself (``own``) is left out.
-
-    ``what`` is one of the kinds above, ``of`` the code of the run.
-    """
-    seen = sorted(set(employees) - {own})
-    for some in batches(seen, _AT_ONCE):
-        PayView.objects.bulk_create(
-            PayView(employee_id=pk, viewer=viewer, what=f"{what} {of}"[:100], at=at) for pk in some
-        )
-    return len(seen)
-
-
-def looks_at(employee: Employee) -> QuerySet[PayView]:
-    """This function will return who looked at a person's pay, the newest first."""
-    return PayView.objects.filter(employee=employee).select_related("viewer__employee").order_by("-at", "-pk")
+    """This function will keep that somebody looked at the pay of these people; ``of`` is the code of the run."""
+    return looks.record_looks(
+        about=Look.About.PAY, employees=employees, viewer=viewer, own=own, what=what, of=of, at=at
+    )
 
 
 def own_lines(employee: Employee) -> QuerySet[PayLine]:

@@ -1,4 +1,5 @@
 from kpi.models.development import CourseForIndicator, DevelopmentItem
+from kpi.models.looks import Look
 from kpi.models.measures import Indicator, Measure, MeasureImport
 from kpi.models.pages import HonourWallPage
 from kpi.models.pay_runs import (
@@ -9,7 +10,6 @@ from kpi.models.pay_runs import (
     PayPool,
     PayReturn,
     PayRun,
-    PayView,
 )
 from kpi.models.recognition import (
     Award,
@@ -39,6 +39,7 @@ __all__ = [
     "DevelopmentItem",
     "HonourWallPage",
     "Indicator",
+    "Look",
     "Measure",
     "MeasureImport",
     "Nomination",
@@ -50,7 +51,6 @@ __all__ = [
     "PayPool",
     "PayReturn",
     "PayRun",
-    "PayView",
     "Rating",
     "Review",
     "ReviewCycle",

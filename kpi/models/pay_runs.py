@@ -293,21 +293,6 @@ class PayReturn(models.Model):
         return f"{self.line_id} {self.state}"
 
 
-class PayView(models.Model):
-    """Somebody looked at another person's pay: what that person sees as "who looked at my pay" (TRUST PM-Y13). Append-only."""
-
-    employee = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="pay_views")
-    viewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    what = models.CharField(max_length=100)
-    at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["-at", "-pk"]
-
-    def __str__(self):
-        return f"{self.employee_id} {self.at}"
-
-
 class PayFile(models.Model):
     """A file of bases, of attendance or of payroll's answers: uploaded, checked, and applied once by whoever uploaded it."""
 

@@ -1,7 +1,10 @@
 from django.urls import path, re_path
 from django.urls.resolvers import URLPattern
 
-from kpi.views import own_pay, pay, pay_files, pay_parts, pay_rules
+from kpi.models import Look
+from kpi.views import looks, own_pay, pay, pay_files, pay_parts, pay_rules
+
+_PAY = {"about": Look.About.PAY}
 
 urlpatterns: list[URLPattern] = [
     path("pay/", pay.pay, name="pay"),
@@ -31,9 +34,9 @@ urlpatterns: list[URLPattern] = [
     path("pay/runs/<int:run_id>/corrections/<int:review_id>/", pay_parts.adjust_pay, name="adjust_pay"),
     path("pay/lines/<int:line_id>/", pay_parts.pay_line, name="pay_line"),
     path("pay/lines/<int:line_id>/correct/", pay_parts.correct_pay, name="correct_pay"),
-    path("pay/looks/<int:employee_id>/", own_pay.pay_looks, name="pay_looks_of"),
+    path("pay/looks/<int:employee_id>/", looks.looks, _PAY, name="pay_looks_of"),
     path("performance/pay/", own_pay.my_pay, name="my_pay"),
-    path("performance/pay/looks/", own_pay.pay_looks, name="pay_looks"),
+    path("performance/pay/looks/", looks.looks, _PAY, name="pay_looks"),
     path("performance/pay/<int:line_id>/", own_pay.my_pay_line, name="my_pay_line"),
     path("hr/rules/versions/<int:version_id>/pay/", pay_rules.edit_pay, name="edit_pay"),
 ]

@@ -1,12 +1,18 @@
 from django.urls import path
 from django.urls.resolvers import URLPattern
 
+from kpi.models import Look
+from kpi.views import looks
 from kpi.views import review_cycles as cycles
 from kpi.views import review_results as results
 from kpi.views import reviews as views
 
+_RESULT = {"about": Look.About.RESULT}
+
 urlpatterns: list[URLPattern] = [
     path("performance/reviews/", views.mine, name="my_reviews"),
+    path("performance/reviews/looks/", looks.looks, _RESULT, name="result_looks"),
+    path("performance/reviews/looks/<int:employee_id>/", looks.looks, _RESULT, name="result_looks_of"),
     path("performance/reviews/ratings/<int:rating_id>/", views.rate, name="rate"),
     path("performance/reviews/team/<int:cycle_id>/", views.team, name="team_reviews"),
     path("performance/reviews/<int:review_id>/", views.review, name="review"),

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from courses.models import Course
 from kpi.development_forms import AddForm, CoursesForm
-from kpi.domain import development
+from kpi.domain import development, looks
 from kpi.models import CourseForIndicator, DevelopmentItem, Indicator
+from kpi.views.looks import looked
 from people.domain.access import actor_of, binds, employee_or_404, require, rows_on, visible_employees
 from people.models import Employee
 
@@ -42,6 +43,7 @@ def person_plan(request: HttpRequest, employee_id: int) -> HttpResponse:
 
 
 def _plan(request: HttpRequest, employee: Employee, *, mine: bool) -> HttpResponse:
+    looked(request, [employee.pk], looks.PLAN)  # it names what the card lost
     items = list(development.plan_of(employee))
     taken = {
         item.course_id for item in items if item.state in (DevelopmentItem.State.PLANNED, DevelopmentItem.State.DONE)

@@ -97,6 +97,24 @@ def _mine(actor: Actor) -> list[Way]:
 
 
 def _work(actor: Actor) -> list[Way]:
+    """What the person does for others; then what the person may only read, where doing it does not lead there already."""
+    does = _does(actor)
+    found = {way.url for way in does}
+    return [*does, *(way for way in _reads(actor) if way.url not in found)]
+
+
+def _reads(actor: Actor) -> list[Way]:
+    return _ways(
+        actor,
+        [
+            ("PM-V09", "kpi:cycles", _("Review cycles"), _("Every cycle, every result and its letter"), "list"),
+            ("PM-F07", "kpi:measures", _("Measures"), _("Month by month and unit by unit, with charts"), "month"),
+            ("PM-Y02", "kpi:pay", _("Pay runs"), _("Every approved run, line by line"), "file"),
+        ],
+    )
+
+
+def _does(actor: Actor) -> list[Way]:
     return _ways(
         actor,
         [

@@ -22,10 +22,11 @@ from core.periods import Month
 from core.spreadsheets import SheetOut, Unreadable, download, download_sheets
 from courses.domain.access import runs_the_company
 from kpi import imports, measure_charts, measure_jobs
-from kpi.domain import collecting, measure_files
+from kpi.domain import collecting, looks, measure_files
 from kpi.domain import measures as domain
 from kpi.measure_forms import CorrectionForm, IndicatorForm, MeasureFileForm, UnitChoice
 from kpi.models import Indicator, Measure, MeasureImport
+from kpi.views.looks import looked
 from people.domain.access import Actor, actor_of, binds, employee_or_404, require, visible_employees, visible_units
 from people.models import OrgUnit
 
@@ -42,8 +43,10 @@ def measures(request: HttpRequest) -> HttpResponse:
     """How complete the indicators are, month by month; the way to collecting, files and charts."""
     actor = actor_of(request)
     require(actor, "PM-F07")
-    newest = domain.months_measured()[1] or Month.of(actor.on).previous
-    last = _month(request.GET.get("until")) or newest
+    first, newest = domain.months_measured()
+    newest = newest or Month.of(actor.on).previous
+    first = first or newest
+    last = max(first, min(_month(request.GET.get("until")) or newest, newest))
     months = [last.plus(-back) for back in reversed(range(MONTHS))]
     counts = domain.filled(actor=actor, first_month=months[0].previous, last_month=last)
     indicators = list(Indicator.objects.order_by("-active", "source", "code"))
@@ -51,7 +54,7 @@ def measures(request: HttpRequest) -> HttpResponse:
     context = {
         "months": months,
         "rows": [_filled_row(one, months, counts) for one in indicators],
-        "earlier": months[0].previous,
+        "earlier": months[0].previous if first < months[0] else None,
         "later": min(last.plus(MONTHS), newest) if last < newest else None,
         "may_import": actor.may("PM-F02") and bool(actor.units("HRU")),
         "may_define": actor.may("PM-F03"),
@@ -235,6 +238,7 @@ def _person(request: HttpRequest, actor: Actor, employee_id: int) -> HttpRespons
     months: dict[Month, list[Measure]] = {month: [] for month in page.object_list}
     for one in domain.measures_of(employee.pk, months):
         months[one.month].append(one)
+    looked(request, [employee.pk], looks.MEASURES)
     context = {
         "employee": employee,
         "own": actor.employee is not None and actor.employee.pk == employee.pk,
@@ -267,6 +271,8 @@ def _measure(
         upload = (
             MeasureImport.objects.filter(pk=found.evidence["import"]).select_related("uploaded_by__employee").first()
         )
+    if found.employee_id:
+        looked(request, [found.employee_id], looks.MEASURES, str(found.month))
     context = {
         "measure": found,
         "indicator": found.indicator,

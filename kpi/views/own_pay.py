@@ -1,22 +1,20 @@
-"""One's own pay: what was paid and how every fen came about (PM-Y01), and who looked at it (PM-Y13)."""
+"""One's own pay: what was paid and how every fen came about (PM-Y01)."""
 
 from __future__ import annotations
 
 from itertools import groupby
 
-from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from kpi.domain import pay_looks as looks
-from kpi.pay_words import looked_at, steps_of
+from kpi.models import Look
+from kpi.pay_words import steps_of
+from kpi.views.looks import seen_by
 from kpi.views.pay import person_name
-from people.domain.access import actor_of, binds, employee_or_404, require
-
-LOOKS = 40
+from people.domain.access import actor_of, binds, require
 
 
 @binds("PM-Y01")
@@ -41,12 +39,10 @@ def my_pay(request) -> HttpResponse:
                 "review": next((line.review for line in mine if line.review), None),
             }
         )
-    found = looks.looks_at(actor.employee)
     context = {
         "cycles": cycles,
         "newest": cycles[0] if cycles else None,
-        "looks": found.count(),
-        "last": _look(found.first()),
+        **seen_by(actor.employee, Look.About.PAY),
     }
     return render(request, "kpi/pay_mine.html", context)
 
@@ -71,34 +67,3 @@ def my_pay_line(request, line_id: int) -> HttpResponse:
         "checked_by": person_name(line.run.checked_by) if line.run.checked_by else "",
     }
     return render(request, "kpi/pay_line.html", context)
-
-
-def _look(view) -> dict | None:
-    if view is None:
-        return None
-    what, code = looked_at(view.what)
-    return {"at": view.at, "who": person_name(view.viewer), "what": what, "code": code}
-
-
-@binds("PM-Y13")
-@never_cache
-@require_safe
-def pay_looks(request, employee_id: int | None = None) -> HttpResponse:
-    """Who looked at my pay; an auditor asks it of anybody."""
-    actor = actor_of(request)
-    require(actor, "PM-Y13")
-    if employee_id is None:
-        if actor.employee is None:
-            raise Http404
-        employee = actor.employee
-    else:
-        employee = employee_or_404(actor, "PM-Y13", employee_id)
-    page = Paginator(looks.looks_at(employee), LOOKS).get_page(request.GET.get("page"))
-    events = []
-    for view in page.object_list:
-        look = _look(view) or {}
-        text = _("%(what)s, run %(code)s") % {"what": look["what"], "code": look["code"]}
-        events.append({"at": view.at, "title": look["who"], "text": text, "kind": "neutral", "who": "", "url": ""})
-    is_mine = actor.employee is not None and actor.employee.pk == employee.pk
-    context = {"employee": employee, "page": page, "events": events, "is_mine": is_mine}
-    return render(request, "kpi/pay_looks.html", context)

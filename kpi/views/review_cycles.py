@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.templatetags.interface import count
-from kpi.domain import calibrating, ratings, reviews, rules
+from kpi.domain import calibrating, looks, ratings, reviews, rules
 from kpi.domain import review_queries as queries
 from kpi.domain.parameters import scorecard_rule
 from kpi.domain.review_access import cycle_or_404, visible_appeals, visible_cycles, visible_reviews
@@ -24,6 +24,7 @@ from kpi.domain.review_states import CycleAction, NotYours, WrongState, cycle_ma
 from kpi.models import ReviewCycle, RuleVersion
 from kpi.review_forms import CycleForm, DeadlineForm
 from kpi.review_words import cycle_chip, problem_words, state_chip, still_open_words
+from kpi.views.looks import looked
 from kpi.views.reviews import conflict
 from people.domain.access import Actor, actor_of, binds, require, visible_units
 from people.models import OrgUnit
@@ -406,6 +407,8 @@ def people(request: HttpRequest, cycle_id: int) -> HttpResponse:
     rows = _rows(actor, cycle, unit, word)
     page = Paginator(queries.listed(rows), PAGE).get_page(request.GET.get("page"))
     found = list(page.object_list)
+    months = looks.kept_months(cycle.first_month, cycle.last_month)
+    looked(request, [one.employee_id for one in found], looks.LIST, months)
     missing = queries.missing_ratings(found) if cycle.state == _S.OPEN else {}
     read = rules.acknowledged_at(version=cycle.version, employees=[one.employee for one in found])
     show = [("", _("everybody"))]

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from kpi.domain import appeals, calibrating, measures, ratings
+from kpi.domain import appeals, calibrating, looks, measures, ratings
 from kpi.domain import review_queries as queries
 from kpi.domain.parameters import scorecard_rule
 from kpi.domain.review_access import (
@@ -29,6 +29,7 @@ from kpi.domain.review_states import RATED, NotYours, WrongState, cycle_part
 from kpi.models import Appeal, CalibrationGroup, Review, ReviewCycle
 from kpi.review_forms import AdjustForm, DecideForm, ReasonForm
 from kpi.review_words import hand_words, state_chip
+from kpi.views.looks import looked
 from kpi.views.reviews import conflict
 from people.domain.access import Actor, actor_of, binds, require
 
@@ -84,6 +85,8 @@ def _group_page(request, actor: Actor, found: CalibrationGroup, *, wrong: Review
             "calibrations"
         )
     )
+    months = looks.kept_months(found.cycle.first_month, found.cycle.last_month)
+    looked(request, [one.employee_id for one in people], looks.COMPARISON, months)
     is_open = found.cycle.state == ReviewCycle.State.CALIBRATING and found.settled_at is None
     allowed = set(
         visible_reviews(actor, "PM-V04").filter(pk__in=[one.pk for one in people]).values_list("pk", flat=True)
@@ -282,10 +285,12 @@ def objections(request: HttpRequest) -> HttpResponse:
         else rows.exclude(state=Appeal.State.OPEN).order_by("-decided_at", "-pk")
     )
     page = Paginator(rows, 50).get_page(request.GET.get("page"))
+    found = list(page.object_list)
+    looked(request, [one.review.employee_id for one in found], looks.OBJECTION)  # of several cycles, so without months
     context = {
         "show": show,
         "page": page,
-        "rows": list(page.object_list),
+        "rows": found,
         "tabs": [
             {"label": _("To decide"), "count": number, "active": show == "open", "url": "?"},
             {"label": _("Decided"), "active": show == "decided", "url": "?show=decided"},
@@ -323,6 +328,8 @@ def decide(request: HttpRequest, appeal_id: int) -> HttpResponse:
             answer = _decide(request, appeal, form)
             if answer is not None:
                 return answer
+    months = looks.kept_months(review.cycle.first_month, review.cycle.last_month)
+    looked(request, [review.employee_id], looks.OBJECTION, months)
     context = {
         "appeal": appeal,
         "review": review,

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.templatetags.interface import moment
-from kpi.domain import appeals, calibrating, ratings, reviews, rules
+from kpi.domain import appeals, calibrating, looks, ratings, reviews, rules
 from kpi.domain import review_queries as queries
 from kpi.domain.parameters import scorecard_rule
 from kpi.domain.review_access import (
@@ -29,9 +29,10 @@ from kpi.domain.review_access import (
 )
 from kpi.domain.review_messages import until
 from kpi.domain.review_states import RATED, Action, NotYours, Part, WrongState, may, parts_of
-from kpi.models import Rating, Review, ReviewCycle
+from kpi.models import Look, Rating, Review, ReviewCycle
 from kpi.review_forms import AdjustForm, ContestForm, RatingForm, ReasonForm
 from kpi.review_words import fault_words, faults_of, refused_words, role_words, star_words, state_chip
+from kpi.views.looks import looked, seen_by
 from people.domain.access import Actor, actor_of, binds, require, visible_employees
 from people.models import Employee
 
@@ -43,6 +44,10 @@ def conflict(request: HttpRequest, *, back: str, text: str = "") -> HttpResponse
     """The page that says that something can no longer be done, with the way back (409, TRUST PM-S3)."""
     text = text or _("This is no longer possible: things have moved on. Nothing was changed.")
     return render(request, "kpi/reviews_conflict.html", {"text": text, "back_url": back}, status=409)
+
+
+def _months(cycle: ReviewCycle) -> str:
+    return looks.kept_months(cycle.first_month, cycle.last_month)
 
 
 # --- the employee -----------------------------------------------------------------------------------------------------------
@@ -66,6 +71,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         "reviews": own,
         "rated": _rated_cycles(actor),
         "to_read": rules.to_acknowledge(actor.employee, actor.on) if actor.employee else [],
+        **(seen_by(actor.employee, Look.About.RESULT) if actor.employee else {}),
     }
     return render(request, "kpi/reviews_mine.html", context)
 
@@ -166,6 +172,7 @@ def team(request: HttpRequest, cycle_id: int) -> HttpResponse:
             return conflict(request, back=reverse("kpi:team_reviews", args=[cycle_id]))
         if _take_team(request, people, now):
             return HttpResponseRedirect(request.get_full_path())
+    looked(request, [one.review.employee_id for one in found], looks.TEAM, _months(cycle))
     said = queries.own_words(one.review_id for one in found)
     for one in people:
         one["own"] = said.get(one["rating"].review_id)
@@ -264,6 +271,7 @@ def colleagues(request: HttpRequest, review_id: int) -> HttpResponse:
             answer, refused = _ask(request, review, chosen, back)
             if answer is not None:
                 return answer
+    looked(request, [review.employee_id], looks.COLLEAGUES, _months(review.cycle))
     asked = list(queries.colleagues_asked(review))
     rule = scorecard_rule(review.cycle.version.parameters)
     taken = {one.rater_id for one in asked} | {review.employee_id, review.manager_id or 0}
@@ -382,6 +390,7 @@ def review(request: HttpRequest, review_id: int) -> HttpResponse:
     """One review: the result in words, what was said, what was calibrated, what can be done until when."""
     actor, now = actor_of(request), timezone.now()
     found = review_or_404(actor, "PM-V01", review_id)
+    looked(request, [found.employee_id], looks.REVIEW, _months(found.cycle))
     parts = parts_of(found, actor)
     rule = scorecard_rule(found.cycle.version.parameters)
     given = list(queries.ratings_given(found))
@@ -395,6 +404,7 @@ def review(request: HttpRequest, review_id: int) -> HttpResponse:
         "chip": state_chip(found),
         "is_mine": Part.SUBJECT in parts,
         "is_hr": Part.HR in parts,
+        "is_auditor": Part.AUDITOR in parts,
         "shows_result": shows_result,
         "lines": ratings.line_ratings(rule, given),
         "comments": _comments(given, rule, parts),

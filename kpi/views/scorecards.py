@@ -14,11 +14,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from core.periods import Month
-from kpi.domain import previewing, rule_access, rules
+from kpi.domain import looks, previewing, rule_access, rules
 from kpi.domain.letters import card_or_404, letter_of, may_object, openable
 from kpi.domain.parameters import ParametersWrong, scorecard_rule
 from kpi.models import Indicator, Rule, RuleVersion
 from kpi.scorecard_forms import PreviewForm, ScorecardEditor
+from kpi.views.looks import looked
 from people.domain.access import Actor, actor_of, binds, require, visible_employees
 from people.models import OrgUnit
 
@@ -33,6 +34,8 @@ def card(request: HttpRequest, card_id: int) -> HttpResponse:
     actor, at = actor_of(request), timezone.now()
     found, review = card_or_404(actor, card_id)
     is_mine = actor.employee is not None and actor.employee.pk == found.employee_id
+    if found.employee_id:  # the card of a unit is nobody's
+        looked(request, [found.employee_id], looks.CARD, looks.kept_months(found.first_month, found.last_month))
     context = {
         "letter": letter_of(card=found, review=review),
         "is_mine": is_mine,
@@ -181,6 +184,7 @@ def _compared(
         subjects = OrgUnit.objects.in_bulk(ids)
     else:
         subjects = visible_employees(actor, "PM-V01").select_related("unit", "position").in_bulk(ids)
+        looked(request, subjects, looks.PREVIEW, looks.kept_months(first, last))
     rows = [{"outcome": one, "subject": subjects.get(one.subject)} for one in page.object_list]
     most = max((number for _grade, *numbers in found.grades() for number in numbers), default=0)
     kept = request.GET.copy()

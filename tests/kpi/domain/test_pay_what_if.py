@@ -7,7 +7,7 @@ import pytest
 from core.models import Event
 from kpi.domain.distribution import CannotBeShared
 from kpi.domain.pay_what_if import Question, ask
-from kpi.models import PayLine, PayRun, PayView
+from kpi.models import Look, PayLine, PayRun
 from tests.factories.pay import make_computed_run, make_pay_world, settle
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +24,7 @@ def everything():
         list(PayRun.objects.values()),
         list(PayLine.objects.order_by("pk").values()),
         Event.objects.count(),
-        PayView.objects.count(),
+        Look.objects.count(),
     )
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from core.models import Event
 from kpi.domain import pay_runs
-from kpi.models import PayLine, PayPool, PayRun, PayView
+from kpi.models import Look, PayLine, PayPool, PayRun
 from tests.factories.pay import (
     AT,
     PAID,
@@ -252,17 +252,17 @@ def test_pm_y13_every_look_at_a_line_is_kept_and_shown(client, world):
     person = world.people[0]
     sign_in(client, world.maker)
     client.get(reverse("kpi:pay_lines", args=[run.pk]))
-    assert PayView.objects.count() == 6
+    assert Look.objects.count() == 6
     client.get(reverse("kpi:pay_line", args=[PayLine.objects.get(run=run, employee=person).pk]))
     client.get(reverse("kpi:pay_lines", args=[run.pk]), {"q": "000102"})
-    assert PayView.objects.count() == 8
+    assert Look.objects.count() == 8
 
     sign_in(client, person.user)
     page = text_of(client.get(reverse("kpi:pay_looks")))
     assert "制表人" in page
-    assert "your pay line, run P-2026-10" in page
+    assert "your pay line · run P-2026-10" in page
     client.get(reverse("kpi:my_pay_line", args=[PayLine.objects.get(run=run, employee=person).pk]))
-    assert PayView.objects.filter(employee=person).count() == 2
+    assert Look.objects.filter(employee=person).count() == 2
 
 
 def test_pm_y13_a_list_costs_one_write_however_long(client, world, django_assert_num_queries):
@@ -446,7 +446,7 @@ def test_a_following_run_is_begun_from_the_page(client, world):
 def test_what_if_is_asked_on_a_page_and_writes_nothing(client, world):
     run = make_computed_run(world)
     sign_in(client, world.maker)
-    events, views = Event.objects.count(), PayView.objects.count()
+    events, views = Event.objects.count(), Look.objects.count()
     url = reverse("kpi:pay_what_if", args=[run.pk])
     assert "Ask a question" in text_of(client.get(url))
     page = text_of(client.get(url, {"cap": "7,000.00"}))
@@ -454,7 +454,7 @@ def test_what_if_is_asked_on_a_page_and_writes_nothing(client, world):
     assert "528.54" in page
     assert client.get(url, {"cap": "1.00"}).status_code == 422
     assert "This is not an amount in yuan" in text_of(client.get(url, {"cap": "1e5"}))
-    assert (Event.objects.count(), PayView.objects.count()) == (events, views)
+    assert (Event.objects.count(), Look.objects.count()) == (events, views)
 
 
 def test_the_figures_of_a_pay_rule_are_edited(client, world):
