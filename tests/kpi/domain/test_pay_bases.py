@@ -232,7 +232,7 @@ def test_au_05_the_workbook_names_the_link_of_the_chain_that_approved_it(world):
         f"P-2026-10 · {run.cycle.name} · 河西网点",
         "文件编号 File no. 1",
         "行数 Lines 6",
-        "控制总额 Control total 28,000.00 · 预留金 Reserve 0.00",
+        "控制总额 Control total 28,000.00 · 预留金 Reserve 4,000.00",
         f"SHA-256 {run.lines_hash}",
         f"规则 Rule {run.version.rule.code} v1 {run.version.content_hash}",
         f"批准 Approved: 事件链 event chain pay, {link.sequence}, {link.hash}",
