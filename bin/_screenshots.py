@@ -30,6 +30,15 @@ from bulletins.models import Bulletin, BulletinPage  # noqa: E402
 from certificates.models import Certificate, CertificateDesign  # noqa: E402
 from core.periods import Month  # noqa: E402
 from courses.models import Audience, CoursePage, Enrolment, LessonPage, MonthClose, Programme  # noqa: E402
+from kpi.models import (  # noqa: E402
+    Award,
+    AwardProgramme,
+    AwardRound,
+    HonourWallPage,
+    Indicator,
+    PayRun,
+    Review,
+)
 from people.models import Employee, RosterImport, User  # noqa: E402
 from portal.demo.builder import PASSPHRASE  # noqa: E402
 from portal.demo.company import ADMIN, AUDITOR, AUTHOR, CAST_NUMBERS, EMPLOYEE, HR, MANAGER  # noqa: E402
@@ -66,6 +75,13 @@ class Stage:
         closes = MonthClose.objects.order_by("-month")
         self.closed, self.closing = closes.filter(state="closed").first(), closes.filter(state="signing").first()
         self.roster = RosterImport.objects.order_by("-pk").first()
+        rounds = AwardRound.objects.order_by("-pk")
+        self.rounds = {state: rounds.filter(state=state).first() for state in AwardRound.State.values}
+        self.group_round = rounds.filter(programme__kind="team", state="granted").first()
+        self.award = Award.objects.filter(employee=me, certificate__isnull=False).first()
+        card = Review.objects.filter(employee=me, published_at__isnull=False).order_by("-published_at", "-pk").first()
+        self.card = card and card.scorecard
+        self.pay = PayRun.objects.filter(corrects=None).order_by("-pk").first()
 
 
 def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
@@ -131,6 +147,24 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
         *(page("bulletin-made", "bulletins:workspace", str(told.month), told.unit_id) if told else []),
         *(page("bulletin-words", "bulletins:write", str(told.month), told.unit_id) if told else []),
     ]
+    rounds = {state: pk(found) for state, found in stage.rounds.items()}
+    performance = [
+        *page("performance", "kpi:home"),
+        *page("honours", "kpi:honours"),
+        *page("nominate", "kpi:nominate", rounds["nominating"]),
+        *page("thank", "kpi:say_thanks", stage.people[AUTHOR].pk),
+        *[(f"wall-{wall.locale.language_code}", wall.get_url()) for wall in HonourWallPage.objects.live()],
+    ]
+    plans = [*page("my-plan", "kpi:my_plan"), *page("plan-of-person", "kpi:person_plan", me.pk)]
+    honours = [
+        *page("honours-desk", "kpi:honours_desk"),
+        *page("new-honour", "kpi:new_programme"),
+        *page("new-round", "kpi:new_round", pk(AwardProgramme.objects.first())),
+        *[(f"round-{state}", reverse("kpi:honours_round", args=[one])) for state, one in rounds.items() if one],
+        *page("round-of-groups", "kpi:honours_round", pk(stage.group_round)),
+        *page("courses-that-help", "kpi:development"),
+        *_effect(page),
+    ]
     course = CoursePage.objects.filter(locale__language_code="zh-hans", live=True).first()
     lesson = LessonPage.objects.filter(locale__language_code="zh-hans", live=True).first()
     authoring = [
@@ -147,6 +181,7 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
             ("sign-in", reverse("people:sign_in")),
             ("verify-form", reverse("certificates:verify_form")),
             *page("verify", "certificates:verify", stage.certificate and stage.certificate.code),
+            *page("verify-honour", "certificates:verify", stage.award and stage.award.certificate.code),
             ("not-found", "/no-such-page/"),
         ],
         EMPLOYEE: [
@@ -160,6 +195,10 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
             *page("course-done", "courses:overview", stage.done.pk),
             *page("person-me", "portal:person", me.pk),
             *([("bulletin", bulletin.get_url()), ("bulletins", bulletin.get_parent().get_url())] if bulletin else []),
+            *performance,
+            *plans,
+            *page("card", "kpi:card", pk(stage.card)),
+            *page("honour-certificate", "certificates:detail", stage.award and stage.award.certificate_id),
         ],
         MANAGER: [
             *for_all[:1],
@@ -170,8 +209,11 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
             *page("closed", "courses:closed_month", closed),
             *lists,
             *page("extend", "courses:extend", stage.current.pk),
+            *performance,
+            *plans,
+            *page("vote", "kpi:vote", rounds["voting"]),
         ],
-        HR: [*for_all[:1], *hr, *lists],
+        HR: [*for_all[:1], *hr, *lists, *performance, *plans, *honours, *page("pay-run", "kpi:pay_run", pk(stage.pay))],
         AUDITOR: [
             *for_all[:1],
             *page("completion", "courses:completion"),
@@ -181,11 +223,21 @@ def addresses(stage: Stage) -> dict[str, list[tuple[str, str]]]:
             *page("roster", "people:roster"),
             *page("roles", "people:roles"),
             *lists,
+            *performance,
+            *plans,
         ],
-        AUTHOR: [*for_all[:1], *authoring],
-        ADMIN: [*for_all[:1], *page("roles", "people:roles"), *page("robots", "courses:robots"),
+        AUTHOR: [*for_all[:1], *authoring, *performance, *plans[:1]],
+        ADMIN: [*for_all[:1], *performance, *plans[:1], *page("roles", "people:roles"), *page("robots", "courses:robots"),
                 *page("sign-in-of-person", "people:person_sign_in", me.pk)],
     }  # fmt: skip
+
+
+def _effect(page) -> list[tuple[str, str]]:
+    """Whether a course moved an indicator, for the first course that is named for one."""
+    indicator = Indicator.objects.filter(courses__isnull=False).order_by("pk").first()
+    return (
+        page("effect", "kpi:development_effect", indicator.pk, indicator.courses.first().course_id) if indicator else []
+    )
 
 
 def _wagtail(model) -> list[tuple[str, str]]:

@@ -171,5 +171,6 @@ def effect(request: HttpRequest, indicator_id: int, course_id: int) -> HttpRespo
     )
     better = found.difference is not None and (found.difference > 0) is (indicator.better == Indicator.Better.HIGHER)
     context = {"indicator": indicator, "course": course, "effect": found, "better": better}
+    context["may_name"] = actor.may("PM-F03")
     context |= {"window": development.WINDOW, "fewest": development.FEWEST, "nearest": development.NEAREST}
     return render(request, "kpi/development_effect.html", context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -47,14 +48,27 @@ def _newest(actor: Actor) -> Review | None:
     return published.select_related("cycle", "scorecard").order_by("-published_at", "-pk").first()
 
 
+MOST_RULES = 2  # that stand on lines of their own
+
+
+def _rules_to_read(actor: Actor, day: dt.date) -> list[Way]:
+    """The rules to read: each on a line of its own, or all on one when there are many."""
+    assert actor.employee is not None  # asked by the caller
+    versions = rules.to_acknowledge(actor.employee, day)
+    if len(versions) <= MOST_RULES:
+        words = _("Read it and confirm that you have. This is no agreement.")
+        return [Way(reverse("kpi:rule", args=[version.pk]), version.rule.label, words, "book") for version in versions]
+    title = ngettext("%(number)s rule to read and confirm", "%(number)s rules to read and confirm", len(versions))
+    names = pgettext("between names", ", ").join(version.rule.label for version in versions)
+    return [Way(reverse("kpi:rules"), title % {"number": len(versions)}, names, "book")]
+
+
 def _todo(actor: Actor) -> list[Way]:
     """What waits for this person, each with the way to it."""
     found: list[Way] = []
     day = timezone.localdate()
     if actor.employee is not None:
-        for version in rules.to_acknowledge(actor.employee, day):
-            words = _("Read it and confirm that you have. This is no agreement.")
-            found.append(Way(reverse("kpi:rule", args=[version.pk]), version.rule.label, words, "book"))
+        found += _rules_to_read(actor, day)
         asked = due_ratings(timezone.now()).filter(rater=actor.employee).count()
         if asked:
             title = ngettext("%(number)s rating waits for you", "%(number)s ratings wait for you", asked)

@@ -345,16 +345,21 @@ def _pay_in_consultation(builder: Builder, pay: Rule, *, by: User) -> None:
 
 def _read(builder: Builder, published: dict[str, RuleVersion], announced: RuleVersion) -> None:
     """The branch of the cast has read what is in force; five of six have read the announced card, the employee not yet."""
-    branch = builder.units[story.CAST[story.MANAGER][0]]
     for version in published.values():
-        people = rules.people_of(version.rule, builder.today).filter(unit=branch, user__isnull=False)
-        for place, one in enumerate(people.select_related("user").order_by("employee_no")):
-            _acknowledge(builder, version, one, place)
+        read_in_the_branch(builder, version)
     me = story.CAST_NUMBERS[story.EMPLOYEE]
     readers = rules.people_of(announced.rule, builder.today).filter(user__isnull=False).exclude(employee_no=me)
     for place, one in enumerate(readers.select_related("user").order_by("employee_no")[:MOST_READERS]):
         if builder.rng.random() < 5 / 6:
             _acknowledge(builder, announced, one, place)
+
+
+def read_in_the_branch(builder: Builder, version: RuleVersion) -> None:
+    """Everybody of the branch of the cast whom a version concerns has read it."""
+    branch = builder.units[story.CAST[story.MANAGER][0]]
+    people = rules.people_of(version.rule, builder.today).filter(unit=branch, user__isnull=False)
+    for place, one in enumerate(people.select_related("user").order_by("employee_no")):
+        _acknowledge(builder, version, one, place)
 
 
 def _acknowledge(builder: Builder, version: RuleVersion, one: Employee, place: int) -> None:
