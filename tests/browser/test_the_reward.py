@@ -328,18 +328,18 @@ def _read_and_object(world, employee: Visitor, cycle: ReviewCycle) -> Review:
     answers(
         employee,
         f'main a[href="{reverse("kpi:card", args=[review.scorecard_id])}"]',
-        "总分 69.70 分：等级 D，系数 0.80。距离等级 C（70.00 分起）还差 0.30 分。",
+        "总分69.70分：等级D，系数0.80。距离等级C（70.00分起）还差0.30分。",
         "The total is 69.70 points: grade D, coefficient 0.80. That is 0.30 below C, which begins at 70.00.",
     )
     expect(employee.page.locator(".letter__sum")).to_have_text(LETTER)
     reads(
         employee,
-        "失分最多的是“培训完成率”：−10.00（满分 20）。",
+        "失分最多的是“培训完成率”：−10.00（满分20）。",
         "The largest loss is “Training completion”: −10.00 of 20.",
     )
     reads(
         employee,
-        "如果“培训完成率”是 85%，而不是 80%，总分就是 72.20，等级为 C。",
+        "如果“培训完成率”是85%，而不是80%，总分就是72.20，等级为C。",
         "With 85 % instead of 80 % for “Training completion” the total would have been 72.20 and the grade C.",
     )
     employee.press(f'main a.button[href^="{reverse("kpi:appeal", args=[review.pk])}"]')
@@ -375,7 +375,7 @@ def _uphold(world, other: Visitor, employee: Visitor, first: Review) -> None:
     expect(employee.page.locator(".letter__sum")).to_have_text(BETTER)
     reads(
         employee,
-        "总分 73.70 分：等级 C，系数 1.00。",
+        "总分73.70分：等级C，系数1.00。",
         "The total is 73.70 points: grade C, coefficient 1.00.",
     )
     employee.open(reverse("kpi:card", args=[first.scorecard_id]))
@@ -529,7 +529,7 @@ def _nominate(world, hr: Visitor, colleague: Visitor) -> AwardRound:
     colleague.press("main form.form button[type=submit]")
     reads(
         colleague,
-        "要求：不低于 100%。实际：100%，依据 1 个指标值。",
+        "要求：不低于100%。实际：100%，依据1个指标值。",
         "Asked for: at least 100 %. Found: 100 %, from 1 measure.",
     )
     assert Nomination.objects.get().state == Nomination.State.ELIGIBLE
@@ -548,17 +548,17 @@ def _vote(hr: Visitor, round: AwardRound, committee: list[tuple[Visitor, str]]) 
         member.press(f'main a[href="{reverse("kpi:vote", args=[round.pk])}"]')
         member.page.locator('label:has(input[name="choice"][value="yes"])').click()
         member.press(f'form[action="{reverse("kpi:cast", args=[nomination.pk])}"] button[type=submit]')
-        reads(member, "您对 沈月 的投票已记录。", "Your vote on Shen Yue 沈月 is kept.")
+        reads(member, "您对沈月的投票已记录。", "Your vote on Shen Yue 沈月 is kept.")
     hr.open(reverse("kpi:honours_round", args=[round.pk]))
     answers(
         hr,
         f'form[action="{reverse("kpi:make_public", args=[round.pk])}"] button',
-        "1 项名单公示至 2026年11月29日。",
+        "1项名单公示至2026年11月29日。",
         "1 name is public until 29 November 2026.",
     )
     reads(
         hr,
-        "赞成 3，反对 0，弃权 0，回避 0；可参加表决 3 人。 通过。",
+        "赞成3，反对0，弃权0，回避0；可参加表决3人。 通过。",
         "For 3, against 0, abstained 0, recused 0; 3 may vote. Carried.",
     )
 
@@ -566,7 +566,7 @@ def _vote(hr: Visitor, round: AwardRound, committee: list[tuple[Visitor, str]]) 
 def _made_public(nominee: Visitor) -> None:
     """Everybody reads the name and why, the person too."""
     nominee.open(reverse("kpi:honours"))
-    reads(nominee, "公示至 2026年11月29日。", "Public until 29 November 2026.")
+    reads(nominee, "公示至2026年11月29日。", "Public until 29 November 2026.")
     expect(nominee.page.locator(".public-name .citation")).to_have_text(WHY[nominee.language])
 
 
@@ -576,7 +576,7 @@ def _grant(hr: Visitor, nominee: Visitor, round: AwardRound) -> None:
     answers(
         hr,
         f'form[action="{reverse("kpi:grant", args=[round.pk])}"] button',
-        "已授予 1 项荣誉，并在荣誉墙展示。",
+        "已授予1项荣誉，并在荣誉墙展示。",
         "1 award is granted and hangs on the wall.",
     )
     award = Award.objects.get()

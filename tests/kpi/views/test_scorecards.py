@@ -183,8 +183,8 @@ def test_t_21_the_letter_of_e4(client, card, person):
     client.cookies["django_language"] = "zh-hans"
     words = text_of(client.get(page(card)))
     for sentence in (
-        "总分 69.70 分：等级 D，系数 0.80。距离等级 C（70.00 分起）还差 0.30 分。",
-        "失分最多的是“培训完成率”：−10.00（满分 20）。",
+        "总分69.70分：等级D，系数0.80。距离等级C（70.00分起）还差0.30分。",
+        "失分最多的是“培训完成率”：−10.00（满分20）。",
     ):
         assert sentence in words
 
