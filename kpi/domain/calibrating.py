@@ -3,7 +3,7 @@
 A group is one unit with what lies below it. Its quota is the largest whole number of places in share x people plus what the
 cycle before left over for the same unit; what is not a whole place goes on. A total may be raised, with a reason the
 person reads, and never lies below what the card gave. Above the quota the top grade is held back from the lowest totals: they
-get the grade and coefficient of the next band, and the total stays. There is no quota at the bottom (docs/decisions/0017).
+get the grade and coefficient of the next band, and the total stays. There is no quota at the bottom (docs/decisions/0016).
 """
 
 from __future__ import annotations
