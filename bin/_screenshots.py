@@ -47,6 +47,7 @@ ADDRESS = os.environ["SITE_URL"]
 PHONE, DESK = 390, 1440
 LANGUAGES = ("zh-hans", "en")
 NOBODY = "nobody"
+SCROLLED = {"indicator": 170, "wall": 210}  # pixels, so that what matters stands in the picture
 LARGEST = 120_000  # bytes of a picture in the repository
 
 
@@ -343,6 +344,8 @@ def readme_set(camera: Camera, stage: Stage) -> None:
     folder = ROOT / "docs" / "screenshots"
     folder.mkdir(exist_ok=True)
     bulletin = BulletinPage.objects.live().filter(locale__language_code="en").order_by("-pk").first()
+    wall = HonourWallPage.objects.live().filter(locale__language_code="en").first()
+    indicator = Indicator.objects.filter(code="satisfaction").first()
     current, lesson = stage.current.pk, stage.lessons[min(1, len(stage.lessons) - 1)]
     for name, part, width, language, address in (
         ("my-month", EMPLOYEE, PHONE, "zh-hans", reverse("portal:my_month")),
@@ -358,11 +361,17 @@ def readme_set(camera: Camera, stage: Stage) -> None:
             stage.closed and reverse("courses:closed_month", args=(str(stage.closed.month),)),
         ),
         ("bulletin", EMPLOYEE, DESK, "en", bulletin and bulletin.get_url()),
+        ("letter", EMPLOYEE, PHONE, "en", stage.card and reverse("kpi:card", args=(stage.card.pk,))),
+        ("pay-run", HR, DESK, "zh-hans", stage.pay and reverse("kpi:pay_run", args=(stage.pay.pk,))),
+        ("indicator", HR, DESK, "en", indicator and reverse("kpi:indicator", args=(indicator.pk,))),
+        ("wall", EMPLOYEE, DESK, "en", wall and wall.get_url()),
     ):
         if not address:
             continue
         page = camera.open(part, width, language, scale=2 if width == PHONE else 1)
         camera.look(page, address)
+        page.mouse.wheel(0, SCROLLED.get(name, 0))
+        page.wait_for_timeout(300)
         keep(folder / f"{name}.webp", page.screenshot(), 620 if width == PHONE else 1200)
         page.context.close()
     page = camera.open(EMPLOYEE, PHONE, "zh-hans", scale=2)
