@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
+from math import prod
 
 from core.money import exact_text
 from kpi.domain.distribution import (
@@ -49,21 +51,28 @@ class Input:
     attended: Decimal
     attended_of: Decimal
     review_id: int | None = None
-    grade: str = ""  # of the review, for what-if questions
+    review_number: int | None = None
+    grade: str = ""  # of the review
     unit_grade: str = ""
 
     @property
     def presence(self) -> Fraction:
-        return Fraction(self.attended) / Fraction(self.attended_of)
+        return _part(self.attended, self.attended_of)
 
     @property
     def weight(self) -> Fraction:
         """What counts when money is shared among units first: everything but the individual coefficient."""
-        return self.base_fen * Fraction(self.unit_coefficient) * self.presence
+        return self.base_fen * _part(self.attended, self.attended_of, self.unit_coefficient)
 
     @property
     def raw(self) -> Fraction:
-        return self.weight * Fraction(self.coefficient)
+        return self.base_fen * _part(self.attended, self.attended_of, self.unit_coefficient, self.coefficient)
+
+
+@lru_cache(maxsize=10_000)
+def _part(attended: Decimal, attended_of: Decimal, *coefficients: Decimal) -> Fraction:
+    """Attendance times the coefficients, exact: many people have the same."""
+    return prod(map(Fraction, coefficients), start=Fraction(attended) / Fraction(attended_of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +101,16 @@ class Result:
 
 def limits(rule: PayRule, months: int, one: Input) -> tuple[int, int | None]:
     """This function will return the floor and the cap of one input in fen: those of full months, by attendance."""
-    presence = one.presence
-    caps = []
+    floor, caps = 0, []
     if rule.cap_fen is not None:
-        caps.append(int(rule.cap_fen * months * presence))
+        caps.append(int(rule.cap_fen * months * one.presence))
     if rule.cap_share is not None:
-        caps.append(int(one.base_fen * Fraction(rule.cap_share) / 100 * presence))
+        caps.append(int(one.base_fen * _part(one.attended, one.attended_of, rule.cap_share) / 100))
+    if rule.floor_fen:
+        floor = int(rule.floor_fen * months * one.presence)
+    if rule.floor_share:
+        floor = max(floor, int(one.base_fen * _part(one.attended, one.attended_of, rule.floor_share) / 100))
     cap = min(caps, default=None)
-    floor = int(max(Fraction(rule.floor_fen * months), one.base_fen * Fraction(rule.floor_share) / 100) * presence)
     return (floor if cap is None else min(floor, cap)), cap
 
 

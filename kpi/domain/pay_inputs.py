@@ -123,6 +123,7 @@ def gather(*, run: PayRun, rule: PayRule, at: dt.datetime) -> Gathered:
                     attended=here,
                     attended_of=of,
                     review_id=None if review is None else review[0],
+                    review_number=None if review is None else review[3],
                     grade="" if review is None else review[2],
                     unit_grade=grade,
                 )
@@ -279,20 +280,25 @@ def _attended(
     if row is None:
         return {span.segment: (Decimal(span.days), Decimal(days)) for span in spans}
     attended, of = row
+    if len(spans) == 1:
+        return {spans[0].segment: row}
     shared = share_out(int(attended * 100), [Claim(span.segment, Fraction(span.days)) for span in spans])
     return {span.segment: (Decimal(part.paid) / 100, of) for span, part in zip(spans, shared.parts, strict=True)}
 
 
-def _reviews(cycle: ReviewCycle, at: dt.datetime) -> dict[int, tuple[int, Decimal, str]]:
-    """{employee id: (review id, coefficient, grade)} of the results that were in force at a moment."""
+def _reviews(cycle: ReviewCycle, at: dt.datetime) -> dict[int, tuple[int, Decimal, str, int]]:
+    """{employee id: (review id, coefficient, grade, number)} of the results that were in force at a moment."""
+    published = Review.objects.filter(cycle=cycle, published_at__lte=at)
+    # As a list made once: to a join on what almost no row has, SQLite answers by reading all rows for each row.
+    replaced = published.filter(supersedes__isnull=False).order_by().values("supersedes")
     rows = (
-        Review.objects.filter(cycle=cycle, published_at__lte=at, coefficient__isnull=False)
-        .exclude(superseded_by__published_at__lte=at)
+        published.filter(coefficient__isnull=False)
+        .exclude(pk__in=replaced)
         .order_by()
-        .values_list("employee_id", "pk", "coefficient", "grade")
+        .values_list("employee_id", "pk", "coefficient", "grade", "number")
     )
     found = rows.iterator(chunk_size=_AT_ONCE)
-    return {employee: (pk, value, grade) for employee, pk, value, grade in found if value is not None}
+    return {employee: (pk, value, grade, no) for employee, pk, value, grade, no in found if value is not None}
 
 
 class UnitGrades:

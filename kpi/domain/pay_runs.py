@@ -14,7 +14,6 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from core.batches import batches
 from core.money import exact_text, read_exact
 from kpi.domain import pay_seals as seals
 from kpi.domain.parameters import PayRule, pay_rule
@@ -326,15 +325,13 @@ def frozen_prices(run: PayRun) -> dict[int | None, Any] | None:
 
 def _write(run: PayRun, rule: PayRule, amount: int | None, gathered: Gathered, result: Result) -> None:
     pools = _write_pools(run, rule, amount, result)
-    lines = _lines(run, pools, gathered.inputs, result)
+    rows = _lines(run, pools, gathered.inputs, result)
     head = seals.head_of(run, pools[None].amount_fen)
-    rows = seals.seal_lines(run, lines)
-    for some in batches(lines, _AT_ONCE):
-        PayLine.objects.bulk_create(some)
+    seals.write_lines(rows, seals.seal_rows(run, rows))
     PayRun.objects.filter(pk=run.pk).update(
         total_fen=result.total_fen,
         reserve_fen=result.reserve_fen,
-        lines_count=len(lines),
+        lines_count=len(rows),
         left_out=gathered.left_out,
         inputs_hash=seals.hash_inputs(head, rows, gathered.left_out),
         lines_hash=seals.hash_lines(head, seals.plain_pools(run), rows),
@@ -369,37 +366,46 @@ def _write_pools(run: PayRun, rule: PayRule, amount: int | None, result: Result)
     return {None: top, run.scope_id: top} | {pool.unit_id: pool for pool in below}
 
 
-def _lines(run: PayRun, pools: dict[int | None, PayPool], inputs: Sequence[Input], result: Result) -> list[PayLine]:
+def _lines(run: PayRun, pools: dict[int | None, PayPool], inputs: Sequence[Input], result: Result) -> list[list[Any]]:
+    """The lines in their canonical form: values in the order of LINE_COLUMNS."""
     paths = unit_paths()
-    lines = []
+    rows = []
     for number, (one, raw, part) in enumerate(zip(inputs, result.raw, result.parts, strict=True), start=1):
-        line = PayLine(
-            run=run,
-            pool=pools[one.unit_id],
-            cycle_id=run.cycle_id,
-            employee_id=one.employee_id,
-            number=number,
-            segment=one.segment,
-            starts_on=one.starts_on,
-            ends_on=one.ends_on,
-            reason=one.reason,
-            review_id=one.review_id,
-            unit_path_zh=paths[one.unit_id][0],
-            unit_path_en=paths[one.unit_id][1],
-            base_fen=one.base_fen,
-            coefficient=one.coefficient,
-            unit_coefficient=one.unit_coefficient,
-            attended=one.attended,
-            attended_of=one.attended_of,
-            raw=exact_text(raw),
-            share_fen=part.share,
-            extra_fen=part.extra,
-            bound=part.bound,
-            paid_fen=part.paid,
-        )
-        line.employee_no = one.employee_no
-        lines.append(line)
-    return lines
+        pool = pools[one.unit_id]
+        values = {
+            "number": number,
+            "employee__employee_no": one.employee_no,
+            "segment": one.segment,
+            "starts_on": one.starts_on,
+            "ends_on": one.ends_on,
+            "reason": str(one.reason),
+            "reason_text": "",
+            "pool__unit__code": pool.unit.code,
+            "unit_path_zh": paths[one.unit_id][0],
+            "unit_path_en": paths[one.unit_id][1],
+            "base_fen": one.base_fen,
+            "coefficient": one.coefficient,
+            "unit_coefficient": one.unit_coefficient,
+            "attended": one.attended,
+            "attended_of": one.attended_of,
+            "review__number": one.review_number,
+            "review__grade": None if one.review_id is None else one.grade,
+            "raw": exact_text(raw),
+            "share_fen": part.share,
+            "extra_fen": part.extra,
+            "bound": part.bound,
+            "paid_fen": part.paid,
+            "adjusts__run__code": None,
+            "adjusts__number": None,
+            "run_id": run.pk,
+            "cycle_id": run.cycle_id,
+            "employee_id": one.employee_id,
+            "pool_id": pool.pk,
+            "review_id": one.review_id,
+            "adjusts_id": None,
+        }
+        rows.append(seals.plain_row(seals.LINE_COLUMNS, [values[name] for name in seals.LINE_COLUMNS]))
+    return rows
 
 
 # --- the difference to the last run -----------------------------------------------------------------------------------

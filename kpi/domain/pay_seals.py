@@ -28,6 +28,7 @@ from core.batches import batches
 from core.events import record_event, sealed
 from core.models import Event
 from core.periods import Month
+from core.rows import fill
 from kpi.models import PayLine, PayPool, PayRun, Review
 
 CHAIN = "pay"
@@ -71,11 +72,12 @@ _INPUTS = tuple(
     if name not in {"number", "unit_path_zh", "unit_path_en", "raw", "share_fen", "extra_fen", "bound", "paid_fen"}
 )
 _PLACES = {"coefficient": 4, "unit_coefficient": 4, "attended": 2, "attended_of": 2}
+_write = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
 def canonical(values: Iterable[Any]) -> bytes:
     """The bytes of one row: a JSON list without white space, non-ASCII escaped."""
-    return json.dumps(list(values), cls=DjangoJSONEncoder, separators=(",", ":"), ensure_ascii=True).encode()
+    return _write(list(values)).encode()
 
 
 def plain_row(columns: Sequence[str], values: Iterable[Any]) -> list[Any]:
@@ -93,7 +95,7 @@ def plain_row(columns: Sequence[str], values: Iterable[Any]) -> list[Any]:
 def next_seal(previous: str, row: Sequence[Any]) -> str:
     """The seal of a row that follows another: keyed, over the seal before it and the canonical row."""
     key = settings.EVENT_CHAIN_KEY.encode()
-    return hmac.new(key, b"pay\n" + previous.encode() + b"\n" + canonical(row), hashlib.sha256).hexdigest()
+    return hmac.digest(key, b"pay\n" + previous.encode() + b"\n" + canonical(row), "sha256").hex()
 
 
 def first_seal(run: PayRun, what: str) -> str:
@@ -223,15 +225,31 @@ def seal_pools(run: PayRun, pools: Iterable[PayPool]) -> None:
         previous = pool.seal = next_seal(previous, plain_row(POOL_COLUMNS, values))
 
 
-def seal_lines(run: PayRun, lines: Sequence[PayLine], previous: str = "") -> list[list[Any]]:
-    """This function will seal lines that are about to be written, in their order, and return their canonical rows.
+def seal_rows(run: PayRun, rows: Iterable[Sequence[Any]]) -> list[str]:
+    """This function will return the seals of the lines of a run, given all of them in their canonical form and order."""
+    previous, found = first_seal(run, "lines"), []
+    for row in rows:
+        previous = next_seal(previous, row)
+        found.append(previous)
+    return found
+
+
+def write_lines(rows: Iterable[Sequence[Any]], seals: Iterable[str]) -> None:
+    """This function will write lines in their canonical form with their seals: what is sealed is what is written."""
+    columns = [name for name in LINE_COLUMNS if "__" not in name]
+    places = [LINE_COLUMNS.index(name) for name in columns]
+    values = ((*(row[i] for i in places), seal) for row, seal in zip(rows, seals, strict=True))
+    fill(PayLine._meta.db_table, [*columns, "seal"], values)
+
+
+def seal_lines(run: PayRun, lines: Sequence[PayLine], previous: str = "") -> None:
+    """This function will seal the few lines of a correction that are about to be written, in their order.
 
     Each carries ``employee_no``. ``previous`` is the seal of the line before the first of them, empty for none.
     """
     from_reviews = _said_of_reviews(line.review_id for line in lines if line.review_id)
     adjusted = _said_of_lines(line.adjusts_id for line in lines if line.adjusts_id)
     previous = previous or first_seal(run, "lines")
-    rows = []
     for line in lines:
         known = {
             "employee__employee_no": line.employee_no,
@@ -242,10 +260,7 @@ def seal_lines(run: PayRun, lines: Sequence[PayLine], previous: str = "") -> lis
             "adjusts__number": adjusted.get(line.adjusts_id or 0, (None, None))[1],
         }
         values = [known[name] if name in known else getattr(line, name) for name in LINE_COLUMNS]
-        row = plain_row(LINE_COLUMNS, values)
-        previous = line.seal = next_seal(previous, row)
-        rows.append(row)
-    return rows
+        previous = line.seal = next_seal(previous, plain_row(LINE_COLUMNS, values))
 
 
 def _said_of_reviews(ids: Iterable[int]) -> dict[int, tuple[int | None, str | None]]:

@@ -20,6 +20,7 @@ from itertools import repeat
 from django.conf import settings
 from django.db import transaction
 
+from core.rows import fill
 from people.domain import roster_sql as sql
 from people.domain.roster_pinyin import pinyin_writer
 from people.domain.roster_sql import CHANGE, DIFF, EMPLOYEE, PINYIN, PLACEMENT, STAGE, UNIT, day, differs, one, run
@@ -71,7 +72,7 @@ class Check:
     def stage(self, batches: Iterable) -> int:
         """This function will put cleaned rows (people.imports.Batch) into the staging table; returns how many."""
         refused: list[tuple] = []
-        count = sql.fill(STAGE, sql.STAGE_COLUMNS, self._staged(batches, refused))
+        count = fill(STAGE, sql.STAGE_COLUMNS, self._staged(batches, refused))
         self._keep(refused)
         self.staged += count
         return count
@@ -136,7 +137,7 @@ class Check:
         return [known[pair] for pair in zip(titles, families, strict=True)]
 
     def _keep(self, refused: list[tuple]) -> None:
-        sql.fill(sql.REFUSED, ("n", "no", "name", "faults"), iter(refused))
+        fill(sql.REFUSED, ("n", "no", "name", "faults"), iter(refused))
         refused.clear()
 
     # --- comparing ------------------------------------------------------------------------------------------------
@@ -486,7 +487,7 @@ class Check:
         fresh = sql.paged(f"SELECT k, name FROM {DIFF} WHERE k > %s AND eid IS NULL AND fault = 0 ORDER BY k")
         if not sql.is_sqlite():
             fresh = iter(list(fresh))  # a COPY and a query cannot share the connection
-        if not sql.fill(PINYIN, ("k", "pinyin"), ((k, write(name)) for k, name in fresh)):
+        if not fill(PINYIN, ("k", "pinyin"), ((k, write(name)) for k, name in fresh)):
             return
         starts = day(f"coalesce(d.hired_on, CASE WHEN d.left_on < {self._date} THEN d.left_on ELSE {self._date} END)")
         document = sql.json_object(

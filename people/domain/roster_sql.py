@@ -7,7 +7,6 @@ All statements are made of our own constant text; every value goes in as a param
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from django.db import connection, models
 
@@ -127,24 +126,6 @@ def staged_rows() -> int | None:
 def drop_staging() -> None:
     for table in (STAGE, DIFF, PINYIN, REFUSED):
         run(f"DROP TABLE IF EXISTS {table}")
-
-
-def fill(table: str, columns: Iterable[str], values: Iterator[tuple]) -> int:
-    """This function will put rows into a staging table as a stream: COPY on PostgreSQL, executemany on SQLite."""
-    columns, count = list(columns), 0
-    names = ", ".join(columns)
-    with connection.cursor() as cursor:
-        if is_sqlite():
-            insert = f"INSERT INTO {table} ({names}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608
-            while batch := list(islice(values, 2000)):
-                cursor.executemany(insert, batch)
-                count += len(batch)
-        else:
-            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-                for row in values:
-                    copy.write_row(row)
-                    count += 1
-    return count
 
 
 def reserve_ids(model: type[models.Model], count: int) -> range:
