@@ -14,7 +14,7 @@ from core.money import format_yuan, half_up, read_exact
 from kpi.domain import pay_bases, pay_runs
 from kpi.domain.distribution import CannotBeShared
 from kpi.domain.pay_computing import AttendanceTooUneven
-from kpi.domain.pay_corrections import NothingToAdjust, ReserveTooSmall
+from kpi.domain.pay_corrections import CorrectionOpen, NothingToAdjust, ReserveTooSmall
 from kpi.domain.pay_inputs import CHECKS, NO_BASE, PAID_ELSEWHERE, PREPARES
 from kpi.domain.rules import InForceMissing
 from kpi.models import PayLine, PayRun
@@ -37,6 +37,7 @@ REFUSALS = (
     pay_runs.RowsChanged,
     CannotBeShared,
     AttendanceTooUneven,
+    CorrectionOpen,
     ReserveTooSmall,
     NothingToAdjust,
     InForceMissing,
@@ -100,6 +101,10 @@ def refusal_words(error: Exception) -> str:
         return _("The rows are not the ones that were computed (%(fault)s). Compute again and tell the auditor.") % {
             "fault": error.fault
         }
+    if isinstance(error, CorrectionOpen):
+        return _(
+            "This pay is being corrected in the run %(code)s already. Have that one approved, or discard it, and then correct anew."
+        ) % {"code": error.run.code}
     if isinstance(error, ReserveTooSmall):
         return _(
             "The correction needs %(needed)s yuan, and %(left)s are left of the reserve. Ask for more money in a run of its own."

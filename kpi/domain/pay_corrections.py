@@ -21,7 +21,7 @@ from kpi.domain.parameters import PayRule, pay_rule
 from kpi.domain.pay_computing import Input, limits
 from kpi.domain.pay_inputs import months_of
 from kpi.domain.pay_seals import record
-from kpi.domain.pay_steps import Kind, PaidByIt, ReasonMissing, State, own_move, require_allowed
+from kpi.domain.pay_steps import SETTLED, Kind, PaidByIt, ReasonMissing, State, own_move, require_allowed
 from kpi.models import PayLine, PayPool, PayRun, Review
 from people.models import User
 
@@ -32,6 +32,14 @@ class ReserveTooSmall(Exception):
     def __init__(self, needed: int, left: int):
         super().__init__(f"{needed} of {left}")
         self.needed, self.left = needed, left
+
+
+class CorrectionOpen(Exception):
+    """The line is being corrected by a run that is not approved yet: what comes now would rest on what may still fall."""
+
+    def __init__(self, run: PayRun):
+        super().__init__(run.code)
+        self.run = run
 
 
 class NothingToAdjust(Exception):
@@ -62,8 +70,8 @@ def adjust_for_appeal(*, run: PayRun, review: Review, by: User, at: dt.datetime)
     """This function will pay what a better result is worth, at the frozen ratio, from the reserve of a settled run.
 
     ``review`` is the result in force after an objection was upheld. Returns the correction run that holds the new line
-    (one line for each segment of the person). Raises NotInThisState, PaidByIt (one's own pay), NothingToAdjust and
-    ReserveTooSmall.
+    (one line for each segment of the person). Raises NotInThisState, PaidByIt (one's own pay), NothingToAdjust,
+    CorrectionOpen and ReserveTooSmall.
     """
     in_force = review.published_at is not None and review.state != Review.State.SUPERSEDED
     if review.cycle_id != run.cycle_id or not in_force or review.coefficient is None:
@@ -131,6 +139,10 @@ def _adjust(
     total = sum(fen for _line, _now, fen, _bound in found)
     if total == 0 or (gains_only and total < 0):
         raise NothingToAdjust
+    # A difference is one to the correction before it, so that one must not fall any more.
+    waiting = PayRun.objects.filter(lines__adjusts__in=[line for line, *_rest in found]).exclude(state__in=SETTLED)
+    if earlier := waiting.order_by("pk").first():
+        raise CorrectionOpen(earlier)
     left = reserve_left(run)
     if total > left:
         raise ReserveTooSmall(total, left)

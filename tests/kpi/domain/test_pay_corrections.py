@@ -7,7 +7,13 @@ from django.db import DatabaseError, transaction
 
 from core.models import Event
 from kpi.domain import pay_runs
-from kpi.domain.pay_corrections import NothingToAdjust, ReserveTooSmall, reserve_left, results_changed_since
+from kpi.domain.pay_corrections import (
+    CorrectionOpen,
+    NothingToAdjust,
+    ReserveTooSmall,
+    reserve_left,
+    results_changed_since,
+)
 from kpi.domain.pay_proofs import prove
 from kpi.domain.pay_seals import check_pay_runs
 from kpi.models import PayLine, PayRun, Review
@@ -134,9 +140,18 @@ def test_corrections_are_collected_in_one_run_until_it_is_submitted(world, close
     lines = {line.employee.employee_no: line for line in PayLine.objects.filter(run=closed).select_related("employee")}
     first = pay_runs.correct_line(line=lines["000106"], attended=Decimal(20), reason="出勤录错", by=world.maker, at=AT)
     same = pay_runs.correct_line(line=lines["000105"], base_fen=400_000, reason="基数录错", by=world.maker, at=AT)
-    again = pay_runs.correct_line(line=lines["000106"], attended=Decimal(21), reason="再更正", by=world.maker, at=AT)
+    assert first.pk == same.pk
 
-    assert (first.pk, again.pk != first.pk) == (same.pk, True)
+    # Nobody is corrected again on top of what may still be discarded.
+    anew = {"line": lines["000106"], "attended": Decimal(21), "reason": "再更正", "by": world.maker, "at": AT}
+    with pytest.raises(CorrectionOpen) as refused:
+        pay_runs.correct_line(**anew)
+    assert refused.value.run == first
+    first.refresh_from_db()
+    settle(first, world, upto="approved")
+    again = pay_runs.correct_line(**anew)
+    assert again.pk != first.pk
+
     ratio = Decimal(28_000) / Decimal(28_117)
     one = Decimal("4200") * Decimal("0.5") * Decimal("1.05") * ratio
     paid = list(PayLine.objects.filter(adjusts__isnull=False).order_by("pk").values_list("number", "paid_fen"))

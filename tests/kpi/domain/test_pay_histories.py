@@ -6,11 +6,12 @@ An ordinary run tells a few dozen; ``PAY_HISTORIES=10000`` tells as many as one 
 import datetime as dt
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
-from django.db import DatabaseError, transaction
-from django.db.models import F, Sum
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,12 +24,12 @@ from hypothesis.stateful import (
 )
 
 from kpi.domain import pay_runs
-from kpi.domain.pay_corrections import correct_line, reserve_left, results_changed_since
+from kpi.domain.pay_corrections import correct_line, results_changed_since
 from kpi.domain.pay_proofs import prove
 from kpi.domain.pay_seals import check_pay_runs
 from kpi.models import PayLine, PayPool, PayRun, Review
 from kpi.pay_words import REFUSALS, refusal_words
-from people.models import Placement
+from people.models import Employee, Placement
 from tests.factories.kpi import make_published_version
 from tests.factories.pay import AT, RULE, make_attendance, make_base, make_pay_world, make_review, uphold
 from tests.factories.people import grant, make_employee, make_unit, make_user
@@ -66,6 +67,32 @@ class World:
             grant(user, "pay_maker", self.group)
         for user in (second_checker, self.people[1].user):
             grant(user, "pay_checker", self.group)
+        self.users = dict(Employee.objects.values_list("pk", "user"))
+
+
+@dataclass
+class Rows:
+    """Every run, line and pool there is, as the database holds them: read in three plain statements after each step."""
+
+    runs: list[dict]
+    lines: list[dict]
+    pools: list[dict]
+
+    @classmethod
+    def read(cls) -> "Rows":
+        found = []
+        with connection.cursor() as cursor:
+            for model in (PayRun, PayLine, PayPool):
+                cursor.execute(f"SELECT * FROM {model._meta.db_table} ORDER BY id")
+                names = [column[0] for column in cursor.description]
+                found.append([dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
+        return cls(*found)
+
+    def lines_of(self, run: dict) -> list[dict]:
+        return [line for line in self.lines if line["run_id"] == run["id"]]
+
+    def pools_of(self, run: dict) -> list[dict]:
+        return [pool for pool in self.pools if pool["run_id"] == run["id"]]
 
 
 class PayHistory(RuleBasedStateMachine):
@@ -77,6 +104,7 @@ class PayHistory(RuleBasedStateMachine):
         self.atomic.__enter__()
         self.at = AT
         self.runs = 0
+        self.now = Rows([], [], [])
         self.frozen: dict[int, list] = {}
 
     def teardown(self):
@@ -146,7 +174,7 @@ class PayHistory(RuleBasedStateMachine):
         elif run.state == State.EXPORTED and checker:
             self.do(pay_runs.close, run=run, by=checker)
 
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(places=st.lists(st.integers(0, 9), min_size=1, max_size=4))
     def advance(self, places):
         for place in places:
@@ -201,26 +229,26 @@ class PayHistory(RuleBasedStateMachine):
             by=self.world.makers[by],
         )
 
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(place=st.integers(0, 9), by=st.integers(0, 2), own=st.booleans())
     def compute(self, place, by, own):
         run = self.run_at(place)
         self.do(pay_runs.compute_run, run=run, by=run.prepared_by if own else self.world.makers[by])
 
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(place=st.integers(0, 9), amount=st.integers(0, 5_000_000))
     def give_money(self, place, amount):
         run = self.run_at(place)
         open_pool = run.version.parameters["pool"]["mode"] == "open"
         self.do(pay_runs.set_amount, run=run, amount_fen=None if open_pool else amount, by=run.prepared_by)
 
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(place=st.integers(0, 9), by=st.integers(0, 2), act=st.sampled_from(["take_over", "discard"]))
     def take_over_or_discard(self, place, by, act):
         run = self.run_at(place)
         self.do(getattr(pay_runs, act), run=run, by=self.world.makers[by])
 
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(place=st.integers(0, 9), by=st.integers(0, 2), own=st.booleans())
     def sign_and_submit(self, place, by, own):
         run = self.run_at(place)
@@ -229,13 +257,13 @@ class PayHistory(RuleBasedStateMachine):
             self.do(pay_runs.sign_variance, run=run, note="看过", by=who)
         self.do(pay_runs.submit, run=run, by=who)
 
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(place=st.integers(0, 9), by=st.integers(0, 2))
     def follow(self, place, by):
         self.runs += 1
         self.do(pay_runs.make_following, run=self.run_at(place), code=f"F{self.runs}", by=self.world.makers[by])
 
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(place=st.integers(0, 9), by=st.integers(0, 2))
     def export(self, place, by):
         run = self.run_at(place)
@@ -249,7 +277,7 @@ class PayHistory(RuleBasedStateMachine):
             by=self.world.makers[by],
         )
 
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(place=st.integers(0, 9), by=st.integers(0, 2), which=st.integers(0, 9))
     def adjust(self, place, by, which):
         self.publish_result(which % 6, GRADES[0])
@@ -259,7 +287,7 @@ class PayHistory(RuleBasedStateMachine):
             review = reviews[which % len(reviews)]
             self.do(pay_runs.adjust_for_appeal, run=run, review=review, by=self.world.makers[by])
 
-    @precondition(lambda self: PayLine.objects.exists())
+    @precondition(lambda self: self.now.lines)
     @rule(which=st.integers(0, 30), by=st.integers(0, 2), fen=st.integers(0, 900_000))
     def correct(self, which, by, fen):
         lines = list(PayLine.objects.filter(adjusts=None).select_related("run", "employee").order_by("pk"))
@@ -268,7 +296,7 @@ class PayHistory(RuleBasedStateMachine):
             self.do(correct_line, line=line, base_fen=fen, reason="录错", by=self.world.makers[by])
 
     # --- what checkers do, and who should not ---
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(
         place=st.integers(0, 9),
         by=st.integers(0, 5),
@@ -282,7 +310,7 @@ class PayHistory(RuleBasedStateMachine):
             self.frozen.pop(run.pk, None)
 
     # --- what somebody tries past the functions ---
-    @precondition(lambda self: PayRun.objects.exists())
+    @precondition(lambda self: self.now.runs)
     @rule(
         place=st.integers(0, 9),
         what=st.sampled_from(["line", "pool", "total", "self"]),
@@ -305,50 +333,57 @@ class PayHistory(RuleBasedStateMachine):
 
     # --- what always holds ---
     @invariant()
-    def lines_sum_to_the_pool(self):
-        for run in PayRun.objects.exclude(state=State.DRAFT):
-            paid = PayLine.objects.filter(run=run).aggregate(sum=Sum("paid_fen"))["sum"] or 0
-            assert paid == run.total_fen
-            pools = list(PayPool.objects.filter(run=run))
-            top = next(pool for pool in pools if pool.parent_id is None)
-            assert top.paid_fen == paid
-            assert sum(pool.paid_fen for pool in pools if pool.parent_id) <= paid or run.kind == "correction"
-            if top.mode == PayPool.Mode.CLOSED:
-                assert paid + run.reserve_fen == top.amount_fen
-            elif top.mode == PayPool.Mode.CEILING:
-                assert paid + run.reserve_fen <= top.amount_fen
+    def every_promise_is_kept(self):
+        """After each step, of every row there is; rows that are the ones of the step before keep what they kept then."""
+        now = Rows.read()
+        if now == self.now:
+            return
+        self.now = now
+        for run in now.runs:
+            if run["state"] != State.DRAFT:
+                self.lines_sum_to_the_pool(run)
+            if run["state"] not in (State.DRAFT, State.COMPUTED):
+                self.nothing_is_approved_by_its_maker_or_who_is_paid(run)
+                self.what_is_locked_never_changes(run)
+            self.the_reserve_never_goes_below_zero(run)
+        self.nobody_is_paid_twice()
 
-    @invariant()
+    def lines_sum_to_the_pool(self, run):
+        paid = sum(line["paid_fen"] for line in self.now.lines_of(run))
+        assert paid == run["total_fen"]
+        pools = self.now.pools_of(run)
+        top = next(pool for pool in pools if pool["parent_id"] is None)
+        assert top["paid_fen"] == paid
+        assert sum(pool["paid_fen"] for pool in pools if pool["parent_id"]) <= paid or run["kind"] == "correction"
+        if top["mode"] == PayPool.Mode.CLOSED:
+            assert paid + run["reserve_fen"] == top["amount_fen"]
+        elif top["mode"] == PayPool.Mode.CEILING:
+            assert paid + run["reserve_fen"] <= top["amount_fen"]
+
     def nobody_is_paid_twice(self):
         days: dict[int, list[tuple]] = {}
-        for line in PayLine.objects.filter(adjusts=None):
-            for start, end in days.get(line.employee_id, ()):
-                assert line.ends_on < start or end < line.starts_on
-            days.setdefault(line.employee_id, []).append((line.starts_on, line.ends_on))
-            assert line.paid_fen >= 0
+        for line in self.now.lines:
+            if line["adjusts_id"] is None:
+                for start, end in days.get(line["employee_id"], ()):
+                    assert line["ends_on"] < start or end < line["starts_on"]
+                days.setdefault(line["employee_id"], []).append((line["starts_on"], line["ends_on"]))
+                assert line["paid_fen"] >= 0
 
-    @invariant()
-    def nothing_is_approved_by_its_maker_or_who_is_paid(self):
-        for run in PayRun.objects.exclude(state__in=[State.DRAFT, State.COMPUTED]):
-            assert run.checked_by_id != run.prepared_by_id
-            assert (run.checked_by_id is not None) == (run.state != State.SUBMITTED)
-            users = [run.prepared_by_id, run.checked_by_id]
-            assert not PayLine.objects.filter(run=run, employee__user__in=users).exists()
+    def nothing_is_approved_by_its_maker_or_who_is_paid(self, run):
+        assert run["checked_by_id"] != run["prepared_by_id"]
+        assert (run["checked_by_id"] is not None) == (run["state"] != State.SUBMITTED)
+        paid = {self.world.users.get(line["employee_id"]) for line in self.now.lines_of(run)} - {None}
+        assert not paid & {run["prepared_by_id"], run["checked_by_id"]}
 
-    @invariant()
-    def what_is_locked_never_changes(self):
-        for run in PayRun.objects.exclude(state__in=[State.DRAFT, State.COMPUTED]):
-            now = [
-                list(PayLine.objects.filter(run=run).order_by("pk").values()),
-                list(PayPool.objects.filter(run=run).order_by("pk").values()),
-                (run.total_fen, run.reserve_fen, run.lines_hash, run.inputs_hash),
-            ]
-            assert self.frozen.setdefault(run.pk, now) == now
+    def what_is_locked_never_changes(self, run):
+        sums = [run[name] for name in ("total_fen", "reserve_fen", "lines_hash", "inputs_hash")]
+        now = [self.now.lines_of(run), self.now.pools_of(run), sums]
+        assert self.frozen.setdefault(run["id"], now) == now
 
-    @invariant()
-    def the_reserve_never_goes_below_zero(self):
-        for run in PayRun.objects.filter(corrections__isnull=False).distinct():
-            assert reserve_left(run) >= 0
+    def the_reserve_never_goes_below_zero(self, run):
+        corrections = [one for one in self.now.runs if one["corrects_id"] == run["id"]]
+        spent = sum(line["paid_fen"] for one in corrections for line in self.now.lines_of(one))
+        assert not corrections or run["reserve_fen"] >= spent
 
 
 @pytest.mark.django_db
