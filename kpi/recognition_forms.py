@@ -163,7 +163,9 @@ class ProgrammeForm(forms.Form):
         self.fields["rule"].label_from_instance = lambda rule: f"{rule.label} ({rule.scope.label})"
         self.fields["kind"].choices = [(one.value, capfirst(one.label)) for one in AwardProgramme.Kind]
         self.fields["kind"].initial = AwardProgramme.Kind.PERSON
-        self.fields["design"].queryset = designs_for_honours()
+        self.fields["design"].queryset = designs = designs_for_honours()
+        if len(designs[:2]) == 1:
+            self.fields["design"].initial = designs[0]
 
 
 class RoundForm(forms.Form):

@@ -698,7 +698,7 @@ def _subject(round: AwardRound, nomination: Nomination) -> tuple[str, str]:
     if nomination.employee is not None or not nomination.title:
         return name, name_en
     group, group_en = nomination.title, nomination.title_en or nomination.title
-    said, said_en = f"{name}（“{group}”成员）", f"{name_en} (member of “{group_en}”)"
+    said, said_en = f"{name}·{group}成员", f"{name_en}, member of {group_en}"
     return said if len(said) <= _MOST else name, said_en if len(said_en) <= _MOST else name_en
 
 

@@ -277,10 +277,10 @@ def test_a_team_is_honoured_with_every_member():
     given = honoured_team(house, house.person(name="甲"), house.person(name="乙"))
     assert [(award.holder, award.certificate and award.certificate.subject_zh) for award in given] == [
         ("晨星QC小组", None),
-        ("甲", "三季度服务明星（“晨星QC小组”成员）"),
-        ("乙", "三季度服务明星（“晨星QC小组”成员）"),
+        ("甲", "三季度服务明星·晨星QC小组成员"),
+        ("乙", "三季度服务明星·晨星QC小组成员"),
     ]
-    assert given[1].certificate.subject_en == "Service stars, third quarter (member of “Morning Star”)"
+    assert given[1].certificate.subject_en == "Service stars, third quarter, member of Morning Star"
 
 
 def test_a_name_too_long_for_a_certificate_leaves_the_group_out():
