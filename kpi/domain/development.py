@@ -16,7 +16,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from statistics import NormalDist
 
@@ -63,8 +63,9 @@ class Lost:
 def losses_of(card: Scorecard) -> list[Lost]:
     """This function will return the lines of a card that lost points and the courses that help, the largest loss first.
 
-    A line that was not counted lost nothing. Of a line that counts several indicators each stands for itself, as long as
-    a course is named for it.
+    A line that was not counted lost nothing, nor did one that gave its weight to the hundredth, as cards are summed. Of a
+    line that reads several indicators each stands for itself, as long as a course is named for it; what a line only
+    counts, and counted none of, took nothing.
     """
     rule = scorecard_rule(card.version.parameters)
     reads = {
@@ -75,16 +76,30 @@ def losses_of(card: Scorecard) -> list[Lost]:
     lines = [
         line
         for line in card.lines.all()
-        if line.state == ScorecardLine.State.COUNTED and line.points < line.weight_counted and line.code in reads
+        if line.state == ScorecardLine.State.COUNTED and lost_on(line) > 0 and line.code in reads
     ]
+    counts = {line.code: {code for code, _points in line.counts} for line in rule.lines}
     helping = _helping({code for line in lines for code in reads[line.code]})
     lost = [
-        Lost(indicator, courses, line=line, points=line.weight_counted - line.points)
+        Lost(indicator, courses, line=line, points=lost_on(line))
         for line in lines
         for code in sorted(reads[line.code])
+        if code not in counts[line.code] or _number(line.inputs.get("values", {}).get(code)) != 0
         for indicator, courses in helping.get(code, [])
     ]
     return sorted(lost, key=lambda each: (-(each.points or 0), each.indicator.code))
+
+
+def lost_on(line: ScorecardLine) -> Decimal:
+    """This function will return what a line gave less than its weight, both as the card shows them: to 0.01."""
+    return line.weight_counted.quantize(_HUNDREDTH, ROUND_HALF_UP) - line.points
+
+
+_HUNDREDTH = Decimal("0.01")
+
+
+def _number(value: object) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
 
 
 def unmet_by(employee: Employee) -> list[Lost]:

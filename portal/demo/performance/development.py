@@ -53,7 +53,7 @@ def _plans_of_the_branch(builder: Builder) -> None:
     branch = Employee.objects.filter(unit=me.unit, user__isnull=False, state=Employee.State.ACTIVE).exclude(pk=me.pk)
     for place, one in enumerate(branch.select_related("user").order_by("employee_no")):
         card = development.newest_card(one)
-        for lost in development.losses_of(card)[:1] if card and place % 2 else []:
+        for lost in development.losses_of(card)[:1] if card else []:
             _plan(one, lost.courses[0], lost.indicator, lost.line, builder.now - dt.timedelta(days=3, hours=place))
 
 

@@ -121,6 +121,29 @@ def test_every_lost_point_offers_the_course_that_closes_it(house):
     assert [each.indicator.code for each in development.losses_of(card)] == ["satisfaction"]
 
 
+def test_a_line_that_gave_its_weight_to_the_hundredth_lost_nothing(house):
+    unit, family, course, _indicator = house
+    indicators = make_indicators()
+    for code in ("complaints_liable", "complaints_late", "satisfaction"):
+        development.name_courses(indicator=indicators[code], courses=[course])
+    card = Scorecard.objects.create(
+        version=make_published_version(T01, scope=unit), employee=make_employee(unit=unit, position=family),
+        first_month=Month(2026, 10), last_month=Month(2026, 10),
+        bonus=0, earned=0, total=0, grade="C", coefficient=1, computed_at=AT,
+    )  # fmt: skip
+    values = {"complaints_liable": "0.0000", "complaints_late": "1.0000"}
+    for position, (code, weight, points, found) in enumerate(
+        [("satisfaction", "36.363636", "36.36", {}), ("complaints", "26.666667", "25.33", values)]
+    ):
+        ScorecardLine.objects.create(
+            scorecard=card, position=position, code=code, name_zh=code, kind="curve", state="counted", weight=20,
+            weight_counted=Decimal(weight), points=Decimal(points), inputs={"values": found},
+        )  # fmt: skip
+    assert [(one.indicator.code, one.points) for one in development.losses_of(card)] == [
+        ("complaints_late", Decimal("1.34"))  # no liable complaint: that took nothing
+    ]
+
+
 def test_a_planned_course_is_done_when_it_was_completed_since(house):
     unit, family, course, indicator = house
     employee = make_employee(unit=unit, position=family, user=make_user())
