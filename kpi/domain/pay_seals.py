@@ -105,20 +105,22 @@ def first_seal(run: PayRun, what: str) -> str:
 
 # --- hashes -----------------------------------------------------------------------------------------------------------
 def head_of(run: PayRun, amount_fen: int | None) -> list[Any]:
-    """What a run is about, without ids."""
-    return [
-        run.code,
-        run.kind,
-        run.follows.code if run.follows else None,
-        run.corrects.code if run.corrects else None,
-        str(run.cycle.first_month),
-        str(run.cycle.last_month),
-        run.version.rule.code,
-        run.version.number,
-        run.version.content_hash,
-        run.scope.code,
-        amount_fen,
-    ]
+    """What a run is about, without ids. One query, whatever of the run is in memory."""
+    follows, corrects, first, last, *rest = (
+        PayRun.objects.filter(pk=run.pk)
+        .values_list(
+            "follows__code",
+            "corrects__code",
+            "cycle__first_month",
+            "cycle__last_month",
+            "version__rule__code",
+            "version__number",
+            "version__content_hash",
+            "scope__code",
+        )
+        .get()
+    )
+    return [run.code, run.kind, follows, corrects, str(first), str(last), *rest, amount_fen]
 
 
 def hash_inputs(head: Sequence[Any], lines: Iterable[Sequence[Any]], left_out: Iterable[dict] | None) -> str:

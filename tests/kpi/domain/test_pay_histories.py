@@ -27,11 +27,11 @@ from kpi.domain import pay_runs
 from kpi.domain.pay_corrections import correct_line, results_changed_since
 from kpi.domain.pay_proofs import prove
 from kpi.domain.pay_seals import check_pay_runs
-from kpi.models import PayLine, PayPool, PayRun, Review
+from kpi.models import PayBase, PayLine, PayPool, PayRun, Review
 from kpi.pay_words import REFUSALS, refusal_words
 from people.models import Employee, Placement
 from tests.factories.kpi import make_published_version
-from tests.factories.pay import AT, RULE, make_attendance, make_base, make_pay_world, make_review, uphold
+from tests.factories.pay import AT, MONTH, RULE, make_attendance, make_base, make_pay_world, make_review, uphold
 from tests.factories.people import grant, make_employee, make_unit, make_user
 
 HISTORIES = int(os.environ.get("PAY_HISTORIES", "15"))
@@ -131,8 +131,8 @@ class PayHistory(RuleBasedStateMachine):
             return None
 
     def run_at(self, place: int) -> PayRun | None:
-        found = list(PayRun.objects.order_by("pk"))
-        return found[place % len(found)] if found else None
+        found = [run["id"] for run in self.now.runs] or list(PayRun.objects.values_list("pk", flat=True))
+        return PayRun.objects.filter(pk=found[place % len(found)]).first() if found else None
 
     # --- what payroll, HR and the year bring ---
     @initialize(
@@ -145,8 +145,12 @@ class PayHistory(RuleBasedStateMachine):
         steps=st.integers(0, 5),
     )
     def begin(self, bases, grades, by, scope, version, amount, steps):
-        for person, fen, grade in zip(self.world.people, bases, grades, strict=True):
-            make_base(person, fen, at=self.tick())
+        at = self.tick()
+        PayBase.objects.bulk_create(
+            PayBase(employee=person, from_month=MONTH, base_fen=fen, source="bases.xlsx", at=at)
+            for person, fen in zip(self.world.people, bases, strict=True)
+        )
+        for person, grade in zip(self.world.people, grades, strict=True):
             if grade is not None:
                 make_review(self.world.cycle, person, *grade, published_at=self.tick())
         self.make(by, scope, version, amount, None)
