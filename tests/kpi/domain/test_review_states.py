@@ -1,10 +1,11 @@
 """Every state of a review by everybody by every action, through the functions and through the pages (TRUST PM-S3)."""
 
+import copy
 import datetime as dt
 from decimal import Decimal
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -43,8 +44,6 @@ from tests.factories.reviews import (
     review_of,
 )
 
-pytestmark = pytest.mark.django_db
-
 STATES = tuple(Review.State)
 # What the house agreed on, written down a second time: action -> who -> in which states of the review.
 #          dr = drafted, sd = self done, md = manager done, ca = calibrated, pu = published, ac = acknowledged,
@@ -81,6 +80,11 @@ EXPECTED = {
 }
 
 
+def at_step(step: str | None):
+    return pytest.mark.parametrize("scene", [step], indirect=True)
+
+
+@at_step(None)
 def test_the_table_is_what_was_agreed():
     assert ALLOWED == EXPECTED
     assert set(AGREED) == set(Action)
@@ -107,6 +111,7 @@ class Scene:
         self.world = make_branch(parameters=card(raters=PEERS, top_share="10"))
         self.cycle = bring(self.world, "open")
         self.step = step
+        self.kept: dict = {}  # every cell is undone, so keys and people stay what they are
         world = self.world
         ratings.ask_peers(review=self.review, raters=[world.E2, world.E4], by=world.hr.user, at=OPENED)
         if step == "open":
@@ -126,6 +131,30 @@ class Scene:
     @property
     def review(self) -> Review:
         return review_of(self.cycle, self.world.E1)
+
+    @property
+    def review_id(self) -> int:
+        return self._once(("review", self.world.E1.pk), lambda: self.review.pk)
+
+    @property
+    def group_id(self) -> int:
+        return self._once("group", lambda: self.group.pk)
+
+    def rating_id(self, role: str, rater: str) -> int:
+        return self._once((role, rater, self.world.E1.pk), lambda: self.rating(role, rater).pk)
+
+    def user(self, who: str) -> User:
+        """Somebody as read from the database, with nothing looked up yet."""
+        person = getattr(self.world, who)
+        return copy.copy(self._once(("user", person.pk), lambda: User.objects.get(pk=person.user_id)))
+
+    def set_state(self, state) -> None:
+        Review.objects.filter(pk=self.review_id).update(state=state)
+
+    def _once(self, key, look_up):
+        if key not in self.kept:
+            self.kept[key] = look_up()
+        return self.kept[key]
 
     @property
     def group(self) -> CalibrationGroup:
@@ -169,7 +198,7 @@ def _hand_over(scene, by):
 
 
 def _remind(scene, by):
-    asked = Rating.objects.filter(review=scene.review, role="self")
+    asked = Rating.objects.filter(review=scene.review_id, role="self")
     if not ratings.remind(cycle=scene.fresh(), ratings=asked, by=by, at=on(4, 9)):
         raise WrongState
 
@@ -246,27 +275,66 @@ REFUSED = (
 )
 
 
+@pytest.fixture(scope="module")
+def scene(request, django_db_setup, django_db_blocker):
+    """One company for all tests at a step (pytest keeps those together), taken back after them; none for step None."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield Scene(request.param) if request.param else None
+        transaction.set_rollback(True)
+
+
+@pytest.fixture(autouse=True)
+def _inside(scene, django_db_blocker):
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def each(actions):
+    """Every action in the scene where it belongs."""
+    cells = [pytest.param(_STAGE.get(ACTS[one][0], ACTS[one][0]), one, id=str(one)) for one in actions]
+    return pytest.mark.parametrize(("scene", "action"), cells, indirect=["scene"])
+
+
+_STAGE = {"objecting": "published"}
+
+
+@pytest.fixture
+def subject(scene, request):
+    """Whose review it is: E1, and for objecting E4, whose result nobody contested yet."""
+    action = request.node.callspec.params["action"]
+    world, swapped = scene.world, ACTS[action][0] == "objecting"
+    if swapped:
+        world.E1, world.E4 = world.E4, world.E1
+    yield
+    if swapped:
+        world.E1, world.E4 = world.E4, world.E1
+
+
 def print_of() -> tuple:
-    """Everything that could have changed, as values."""
+    """Everything that could have changed, as the database has it: thousands of times, so without the models."""
     models = (ReviewCycle, Review, Rating, CalibrationGroup, Calibration, Appeal)
-    return tuple(tuple(model.objects.order_by("pk").values_list()) for model in models) + (Event.objects.count(),)
+    with connection.cursor() as cursor:
+        found = []
+        for model in models:
+            cursor.execute(f"SELECT * FROM {model._meta.db_table} ORDER BY id")
+            found.append(cursor.fetchall())
+        cursor.execute(f"SELECT count(*) FROM {Event._meta.db_table}")
+        return *found, cursor.fetchone()
 
 
-@pytest.mark.parametrize("action", [action for action in Action if action in ACTS])
-def test_pm_s3_every_state_by_everybody_through_the_functions(action):
-    step, act = ACTS[action]
-    scene = Scene("published" if step == "objecting" else step)
-    if step == "objecting":
-        scene.world.E1, scene.world.E4 = scene.world.E4, scene.world.E1  # whose result nobody contested yet
+@each(action for action in Action if action in ACTS)
+def test_pm_s3_every_state_by_everybody_through_the_functions(scene, action, subject):
+    _step, act = ACTS[action]
     wrong = []
     for state in STATES:
         before = None
         for part, who in WHO.items():
             expected = (state, part, action) in EXPECTED
             with transaction.atomic():
-                Review.objects.filter(pk=scene.review.pk).update(state=state)
+                scene.set_state(state)
                 before = before or print_of()
-                user = User.objects.get(pk=getattr(scene.world, who).user_id)
+                user = scene.user(who)
                 try:
                     with transaction.atomic():
                         act(scene, user)
@@ -286,37 +354,33 @@ def test_pm_s3_every_state_by_everybody_through_the_functions(action):
     assert wrong == []
 
 
-def test_pm_s3_what_everybody_may_read():
-    scene = Scene("published")
+@at_step("published")
+def test_pm_s3_what_everybody_may_read(scene):
     for action in (Action.READ_STATE, Action.READ_RESULT, Action.READ_AUTHORS):
         found = set()
         for state in STATES:
             with transaction.atomic():
-                Review.objects.filter(pk=scene.review.pk).update(state=state)
+                scene.set_state(state)
                 for who in WHO.values():
-                    actor = Actor(user=User.objects.get(pk=getattr(scene.world, who).user_id), on=on(13).date())
-                    parts = parts_of(scene.review, actor)
-                    if may(action, scene.review, parts):
+                    actor = Actor(user=scene.user(who), on=on(13).date())
+                    review = scene.review
+                    parts = parts_of(review, actor)
+                    if may(action, review, parts):
                         found |= {(state, part, action) for part in parts}
                 transaction.set_rollback(True)
         assert found == {one for one in EXPECTED if one[2] == action}
 
 
-def test_what_somebody_is_to_a_review():
-    scene = Scene("open")
+@at_step("open")
+def test_what_somebody_is_to_a_review(scene):
     actors = {**WHO, **dict(enumerate(NOBODY))}
-    found = {
-        who: set(
-            parts_of(scene.review, Actor(user=User.objects.get(pk=getattr(scene.world, who).user_id), on=OPENED.date()))
-        )
-        for who in actors.values()
-    }
+    found = {who: set(parts_of(scene.review, Actor(user=scene.user(who), on=OPENED.date()))) for who in actors.values()}
     assert found == {who: {part} for part, who in WHO.items()} | {who: {Part.OTHER} for who in NOBODY}
 
 
-def test_r0_the_person_is_nothing_else_to_the_own_review():
+@at_step("open")
+def test_r0_the_person_is_nothing_else_to_the_own_review(scene):
     """HR whose own review it is, and who manages himself by a fault of the data, is the subject and no more."""
-    scene = Scene("open")
     review = scene.review
     review.manager = scene.world.E1
     grant(scene.world.E1.user, "hr", scene.world.group)
@@ -338,6 +402,7 @@ CYCLES = {
 }
 
 
+@at_step(None)
 def test_the_table_of_cycles_is_what_was_agreed():
     agreed = {
         CycleAction(action): (tuple(parts.split()), tuple(ReviewCycle.State(state) for state in states.split()))
@@ -360,6 +425,7 @@ CYCLE_ACTS = {
 }
 
 
+@at_step(None)
 @pytest.mark.parametrize("action", CYCLE_ACTS)
 def test_pm_s3_every_state_of_a_cycle_by_everybody(action):
     world = make_branch()
@@ -388,6 +454,7 @@ def test_pm_s3_every_state_of_a_cycle_by_everybody(action):
     assert wrong == []
 
 
+@at_step(None)
 def test_hr_of_a_unit_inside_sees_the_cycle_and_does_not_run_it():
     world = make_branch()
     cycle = make_cycle(world)
@@ -399,12 +466,12 @@ def test_hr_of_a_unit_inside_sees_the_cycle_and_does_not_run_it():
 # --- through the pages ------------------------------------------------------------------------------------------------------
 def _page(name, *, by="review", data=None, **extra):
     def send(client, scene):
-        keys = {"review": scene.review.pk, "cycle": scene.cycle.pk, "group": None, "appeal": None}
+        keys = {"review": scene.review_id, "cycle": scene.cycle.pk, "group": None, "appeal": None}
         if by == "group":
-            keys["group"] = scene.group.pk
+            keys["group"] = scene.group_id
         if by == "appeal":
             keys["appeal"] = scene.appeal.pk
-        args = [keys[by]] if by in keys else [scene.rating(*by).pk]
+        args = [keys[by]] if by in keys else [scene.rating_id(*by)]
         values = data(scene) if callable(data) else data or {}
         return client.post(reverse(f"kpi:{name}", args=[*args, *extra.get("more", ())]), values)
 
@@ -415,19 +482,19 @@ PAGES = {
     Action.RATE_SELF: _page("rate", by=("self", "E1"), data={"line-manager": "4", "hand_in": "1"}),
     Action.RATE_PEER: _page("rate", by=("peer", "E2"), data={"line-manager": "4", "hand_in": "1"}),
     Action.ASK_PEER: _page("review_colleagues", data=lambda scene: {"numbers": scene.world.E5.employee_no}),
-    Action.WITHDRAW_PEER: _page("review_colleagues", data=lambda scene: {"withdraw": scene.rating("peer", "E4").pk}),
+    Action.WITHDRAW_PEER: _page("review_colleagues", data=lambda scene: {"withdraw": scene.rating_id("peer", "E4")}),
     Action.HAND_OVER: _page(
         "hand_over_review", data=lambda scene: {"number": scene.world.hr.employee_no, "reason": "x"}
     ),
     Action.CALIBRATE: _page(
         "adjust_review",
-        data=lambda scene: {f"a{scene.review.pk}-total": "104", f"a{scene.review.pk}-reason": "x"},
+        data=lambda scene: {f"a{scene.review_id}-total": "104", f"a{scene.review_id}-reason": "x"},
     ),
     Action.HOLD_BACK: _page(
         "calibration_step",
         by="group",
         more=["hold-back"],
-        data=lambda scene: {"review": scene.review.pk, "hold-reason": "x"},
+        data=lambda scene: {"review": scene.review_id, "hold-reason": "x"},
     ),
     Action.ACKNOWLEDGE: _page("acknowledge_review"),
     Action.CONTEST: _page("appeal", data={"text": "x", "line": ""}),
@@ -435,18 +502,17 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("action", list(PAGES))
-def test_pm_s3_every_state_by_everybody_through_the_pages(action, monkeypatch):
+@each(PAGES)
+def test_pm_s3_every_state_by_everybody_through_the_pages(scene, action, subject, monkeypatch):
     step, _act = ACTS[action]
-    scene = Scene("published" if step == "objecting" else step)
-    if step == "objecting":
-        scene.world.E1, scene.world.E4 = scene.world.E4, scene.world.E1
     moment = {"open": OPENED, "calibrating": CALIBRATED}.get(step, on(13))
     monkeypatch.setattr(timezone, "now", lambda: moment)
+    # What an answer says is tested with the pages; here hundreds of them are only taken for their status.
+    monkeypatch.setattr("django.template.backends.django.Template.render", lambda *args, **more: "")
     clients = {}
     for part, who in [*WHO.items(), *((Part.OTHER, one) for one in NOBODY)]:
         client = Client(raise_request_exception=True)
-        client.force_login(User.objects.get(pk=getattr(scene.world, who).user_id))
+        client.force_login(scene.user(who))
         clients[who] = (part, client)
     wrong = []
     tempting = {state for state, _part, one in EXPECTED if one is action}
@@ -456,7 +522,7 @@ def test_pm_s3_every_state_by_everybody_through_the_pages(action, monkeypatch):
             if who in NOBODY[:-1] and state not in tempting:
                 continue  # the other nobodies only where somebody may
             with transaction.atomic():
-                Review.objects.filter(pk=scene.review.pk).update(state=state)
+                scene.set_state(state)
                 before = before or print_of()
                 answer = PAGES[action](client, scene)
                 changed = print_of() != before
