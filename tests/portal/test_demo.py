@@ -18,10 +18,14 @@ from assessments.domain import marking
 from assessments.models import Attempt, Question, QuestionVersion, Response
 from certificates.models import Certificate
 from core.events import chain_names, verify_chain
+from core.models import Event
 from core.periods import Month
 from courses.domain import tallies
 from courses.domain.forecast import backtest
 from courses.models import Course, CoursePage, CourseRun, Enrolment, Step, StepCompletion, Tally
+from kpi.domain.pay_proofs import prove
+from kpi.domain.pay_seals import check_pay_runs
+from kpi.models import Award, AwardProgramme, AwardRound, PayRun
 from people.models import Employee, OrgUnit, Placement, RoleGrant, User
 from portal.demo import company as story
 from portal.demo.builder import PASSPHRASE
@@ -175,6 +179,17 @@ def test_quiz_steps_are_done_by_passing_and_marked_by_the_rules():
     assert Attempt.objects.filter(passed=False).exists()
 
 
+def test_every_kind_of_honour_is_granted_and_a_round_stands_at_each_step():
+    hanging = Award.objects.filter(revoked_at=None)
+    assert set(hanging.values_list("nomination__round__programme__kind", flat=True)) == set(AwardProgramme.Kind.values)
+    assert set(AwardRound.objects.values_list("state", flat=True)) == set(AwardRound.State.values) - {"cancelled"}
+    assert not hanging.filter(employee__isnull=False, certificate=None).exists()
+    of_groups = hanging.filter(employee__isnull=False).exclude(nomination__title="")
+    for award in of_groups.select_related("certificate", "nomination"):
+        assert award.nomination.title in award.certificate.subject_zh
+        assert award.nomination.title_en in award.certificate.subject_en
+
+
 def test_the_chains_hold():
     assert {chain: verify_chain(chain)[1] for chain in chain_names()} == dict.fromkeys(chain_names())
 
@@ -198,6 +213,19 @@ def test_the_employee_finds_a_course_begun_and_a_debt():
 # --- every page, read by every role (TRUST MC-09) ---------------------------------------------------------------------------
 WRITES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|TRUNCATE)\b", re.IGNORECASE)
 # Wagtail notes the admin's own settings of somebody at the first visit; sessions are the sign-in itself.
+
+
+def test_two_quarters_are_paid_and_closed_and_corrections_wait_for_both_hands():
+    runs = PayRun.objects.filter(kind="regular").order_by("cycle__last_month")
+    assert [run.state for run in runs] == ["closed", "closed"]
+    assert all(prove(run).faults == [] for run in PayRun.objects.all())
+    assert all(sound for _what, sound in check_pay_runs())
+    waiting = PayRun.objects.filter(corrects=runs[1]).order_by("pk")
+    assert [run.state for run in waiting] == ["submitted", "computed"]
+    assert not PayRun.objects.filter(prepared_at__gt=timezone.now()).exists()
+    assert not Event.objects.filter(chain="pay", at__gt=timezone.now()).exists()
+
+
 # That somebody looked at another person's pay or result is kept, in a table of its own and nowhere else (AU-02).
 OWN_AFFAIRS = {"django_session", "wagtailusers_userprofile", "kpi_look"}
 MOST_OF_A_KIND = 3
