@@ -13,7 +13,7 @@ from kpi.models import Look
 LOOKED_AT: dict[str, dict[str, Promise]] = {
     Look.About.PAY: {
         "list": pgettext_lazy("looked at pay", "the list of a pay run"),
-        "line": pgettext_lazy("looked at pay", "your pay line"),
+        "line": pgettext_lazy("looked at pay", "the pay line"),
         "variance": pgettext_lazy("looked at pay", "the comparison with the last run"),
         "file": pgettext_lazy("looked at pay", "the file for payroll"),
         "answers": pgettext_lazy("looked at pay", "payroll’s answers"),
@@ -21,15 +21,15 @@ LOOKED_AT: dict[str, dict[str, Promise]] = {
     },
     Look.About.RESULT: {
         "list": pgettext_lazy("looked at a result", "the list of a review cycle"),
-        "review": pgettext_lazy("looked at a result", "your review"),
-        "card": pgettext_lazy("looked at a result", "your result, explained"),
+        "review": pgettext_lazy("looked at a result", "the review"),
+        "card": pgettext_lazy("looked at a result", "the explained result"),
         "team": pgettext_lazy("looked at a result", "the list in which the team is rated"),
-        "colleagues": pgettext_lazy("looked at a result", "which colleagues are asked about you"),
-        "comparison": pgettext_lazy("looked at a result", "the comparison of results in your group"),
-        "objection": pgettext_lazy("looked at a result", "your objection"),
+        "colleagues": pgettext_lazy("looked at a result", "which colleagues are asked"),
+        "comparison": pgettext_lazy("looked at a result", "the comparison of results in the group"),
+        "objection": pgettext_lazy("looked at a result", "the objection"),
         "preview": pgettext_lazy("looked at a result", "what a new scorecard would mean"),
-        "measures": pgettext_lazy("looked at a result", "your measures"),
-        "plan": pgettext_lazy("looked at a result", "your development plan"),
+        "measures": pgettext_lazy("looked at a result", "the measures"),
+        "plan": pgettext_lazy("looked at a result", "the development plan"),
     },
 }
 

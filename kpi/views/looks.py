@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -63,8 +65,12 @@ def looks(request: HttpRequest, about: str, employee_id: int | None = None) -> H
         employee = employee_or_404(actor, "PM-Y13", employee_id)
     page = Paginator(domain.looks_at(employee, Look.About(about)), LOOKS).get_page(request.GET.get("page"))
     events = []
-    for one in map(_look, page.object_list):
-        text = " · ".join(filter(None, (one["what"], one["of"])))
+    # Who opens the same again and again on one day stands there once, with how often.
+    for _key, same in groupby(page.object_list, key=lambda one: (one.viewer_id, one.what, timezone.localdate(one.at))):
+        looks = list(same)
+        one = _look(looks[0])
+        often = ngettext("%(number)d time", "%(number)d times", len(looks)) % {"number": len(looks)}
+        text = " · ".join(filter(None, (one["what"], one["of"], often if len(looks) > 1 else "")))
         events.append({"at": one["at"], "title": one["who"], "text": text, "kind": "neutral", "who": "", "url": ""})
     is_mine = actor.employee is not None and actor.employee.pk == employee.pk
     context = {"employee": employee, "about": about, "page": page, "events": events, "is_mine": is_mine}

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core.templatetags.interface import count
+from core.templatetags.interface import count, with_sign
 from kpi.domain import calibrating, looks, ratings, reviews, rules
 from kpi.domain import review_queries as queries
 from kpi.domain.parameters import scorecard_rule
@@ -185,6 +185,7 @@ def board(request: HttpRequest, cycle_id: int) -> HttpResponse:
     mine = visible_reviews(actor, "PM-V01").filter(cycle=cycle)
     unit = _unit(request, actor, cycle)
     words = _columns(cycle)
+    rule = scorecard_rule(cycle.version.parameters)
     rows = queries.board(reviews=mine, unit=unit, words=words) if cycle.state != _S.DRAFT else []
     context = {
         "cycle": cycle,
@@ -205,9 +206,23 @@ def board(request: HttpRequest, cycle_id: int) -> HttpResponse:
         "objections": visible_appeals(actor, "PM-V08").filter(review__cycle=cycle, state="open").count()
         if actor.may("PM-V08")
         else 0,
-        "rule": scorecard_rule(cycle.version.parameters),
+        "rule": rule,
+        "raters": _raters(rule.raters),
     }
     return render(request, "kpi/reviews_board.html", context)
+
+
+def _raters(raters) -> list[str]:
+    """Who rates and how much of a rated line that is; only those who have a part."""
+    parts = (
+        (pgettext("rating", "own"), raters.self_weight),
+        (pgettext("rating", "manager"), raters.manager),
+        (pgettext("rating", "colleagues"), raters.peers),
+    )
+    found = [f"{words} {with_sign(f'{part.normalize():f}')}" for words, part in parts if part]
+    if raters.peers:
+        found.append(_("at least %(number)d colleagues") % {"number": raters.min_peers})
+    return found
 
 
 def _way(cycle: ReviewCycle) -> list[dict]:

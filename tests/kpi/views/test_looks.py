@@ -144,6 +144,7 @@ def test_au_02_a_crawl_of_performance_leaves_a_look_at_everybody_it_names(world,
         newest = Look.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         page = client.get(address)
         if page.status_code != 200 or not page["Content-Type"].startswith("text/html"):
+            page.close()  # a file
             continue
         new = Look.objects.filter(pk__gt=newest, viewer=reader.user_id, about="result")
         looked_at = set(new.filter(employee__in=world.people).values_list("employee__employee_no", flat=True))
@@ -188,7 +189,7 @@ def test_au_02_the_person_sees_who_looked(world):
     browser(world.hr).get(reverse("kpi:appeals"))  # of E4 only
     page = own.get(reverse("kpi:result_looks"))
     assert [(one["title"], one["text"]) for one in page.context["events"]] == [
-        (world.manager.label, "your result, explained · October 2026")
+        (world.manager.label, "the explained result · October 2026")
     ]
     mine = own.get(reverse("kpi:my_reviews")).context
     assert (mine["looks"], mine["last"]["who"]) == (1, world.manager.label)
@@ -197,7 +198,7 @@ def test_au_02_the_person_sees_who_looked(world):
         about=Look.About.PAY, employees=[world.E1.pk], viewer=world.hr.user, own=None, what="line", of="P-1", at=on(13)
     )
     assert len(own.get(reverse("kpi:result_looks")).context["events"]) == 1
-    assert [one["text"] for one in own.get(reverse("kpi:pay_looks")).context["events"]] == ["your pay line · run P-1"]
+    assert [one["text"] for one in own.get(reverse("kpi:pay_looks")).context["events"]] == ["the pay line · run P-1"]
 
 
 def test_pm_y13_only_the_person_and_auditors_see_who_looked_at_results(world):

@@ -260,7 +260,7 @@ def test_pm_y13_every_look_at_a_line_is_kept_and_shown(client, world):
     sign_in(client, person.user)
     page = text_of(client.get(reverse("kpi:pay_looks")))
     assert "制表人" in page
-    assert "your pay line · run P-2026-10" in page
+    assert "the pay line · run P-2026-10" in page
     client.get(reverse("kpi:my_pay_line", args=[PayLine.objects.get(run=run, employee=person).pk]))
     assert Look.objects.filter(employee=person).count() == 2
 
