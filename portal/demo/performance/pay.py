@@ -1,4 +1,4 @@
-"""Performance pay of the demo company: one quarter paid, closed and corrected, the next one computed and waiting.
+"""Performance pay of the demo company: two quarters paid and closed; corrections of the second wait for both hands.
 
 HR of the cast prepares, the second person of HR checks; both work in the group's office and are not of the front line, so
 neither is paid by what they make. Bases and days come in by file, as payroll would send them.
@@ -33,7 +33,11 @@ _SHARE = Decimal("1.03")  # of the bases is given
 
 
 def tell_pay(builder: Builder) -> list[PayRun]:
-    """Pay the quarters that were reviewed: what is closed to the end, what is published as far as its computation."""
+    """Pay the quarters that were reviewed, both to the end.
+
+    The results of the second are a few days old: its pay is closed sooner, one correction waits for the checker, and
+    another one for the preparer to submit it.
+    """
     cycles = ReviewCycle.objects.filter(
         kind=ReviewCycle.Kind.QUARTERLY, state__in=(ReviewCycle.State.PUBLISHED, ReviewCycle.State.CLOSED)
     ).order_by("last_month")
@@ -61,7 +65,15 @@ def tell_pay(builder: Builder) -> list[PayRun]:
         if run is not None:
             runs.append(run)
             if cycle.state == ReviewCycle.State.CLOSED:
-                _settle(builder, run, at=published + dt.timedelta(days=3))
+                note = "首个按新办法核算的季度，没有可比批次；抽查了三省各两个网点。"
+                _settle(builder, run, note=note, at=published + dt.timedelta(days=3), pace=dt.timedelta(days=1))
+                _correct(builder, run, at=published + dt.timedelta(days=9), approved=True)
+            else:
+                note = "与上季度相比变动超过两成的人员已逐一核对，均为入职、调动、出勤或等级变化所致。"
+                _settle(
+                    builder, run, note=note, at=published + dt.timedelta(days=2, hours=1), pace=dt.timedelta(hours=9)
+                )
+                _correct(builder, run, at=published + dt.timedelta(days=5), approved=False)
     return runs
 
 
@@ -144,40 +156,49 @@ def _given(builder: Builder, cycle: ReviewCycle) -> list[int]:
     return [known[-1][1] * months for known in rows.values() if known]
 
 
-def _settle(builder: Builder, run: PayRun, *, at: dt.datetime) -> None:
-    """Sign, submit, approve, export, take payroll's answer in, close; then pay what objections were worth."""
+def _settle(builder: Builder, run: PayRun, *, note: str, at: dt.datetime, pace: dt.timedelta) -> None:
+    """Sign, submit, approve, export, take payroll's answer in, close; ``pace`` is how long payroll takes for each step."""
     maker, checker = builder.users[story.HR], second_hr(builder)
     hour = dt.timedelta(hours=1)
-    pay_runs.sign_variance(
-        run=run, note="首个按新办法核算的季度，没有可比批次；抽查了三省各两个网点。", by=maker, at=at
-    )
+    pay_runs.sign_variance(run=run, note=note, by=maker, at=at)
     pay_runs.submit(run=run, by=maker, at=at + hour)
-    lines = PayLine.objects.filter(run=run).order_by("number")
+    people = PayLine.objects.filter(run=run).order_by("number").values_list("employee", flat=True)
     pay_looks.record_looks(
-        employees=lines.values_list("employee", flat=True), viewer=checker, own=None, what=pay_looks.LIST, of=run.code,
-        at=at + 2 * hour,
+        employees=people, viewer=checker, own=None, what=pay_looks.LIST, of=run.code, at=at + 2 * hour
     )  # fmt: skip
     pay_runs.approve(run=run, by=checker, at=at + 3 * hour)
-    _export(builder, run, at=at + 25 * hour)
-    _answer(builder, run, at=at + dt.timedelta(days=4))
-    pay_runs.close(run=run, by=checker, at=at + dt.timedelta(days=5))
+    _export(builder, run, at=at + hour + pace)
+    _answer(builder, run, at=at + 4 * pace)
+    pay_runs.close(run=run, by=checker, at=at + 5 * pace)
     run.refresh_from_db()
+
+
+def _correct(builder: Builder, run: PayRun, *, at: dt.datetime, approved: bool) -> None:
+    """Pay what objections were worth and days that were noted wrongly; what is not approved waits: for the checker, for the preparer."""
+    maker, checker = builder.users[story.HR], second_hr(builder)
+    hour = dt.timedelta(hours=1)
+    short = PayLine.objects.filter(run=run, attended__lt=_DAYS - 3, attended_of=_DAYS, adjustments=None)
+
+    def correct_days() -> PayRun | None:
+        line = short.select_related("run", "employee").order_by("number").first()
+        if line is None:
+            return None
+        reason = "两天外派培训被记成缺勤，已由网点和人力资源核实。"
+        days = line.attended + 2
+        return pay_runs.correct_line(line=line, attended=days, reason=reason, by=maker, at=at)
+
     correction = None
     for review in pay_corrections.results_changed_since(run):
-        correction = pay_corrections.adjust_for_appeal(run=run, review=review, by=maker, at=at + dt.timedelta(days=6))
-    short = lines.filter(attended__lt=_DAYS - 3, attended_of=_DAYS).select_related("run", "employee").first()
-    if short is not None:
-        short.run = run
-        correction = pay_runs.correct_line(
-            line=short,
-            attended=short.attended + 2,
-            reason="两天外派培训被记成缺勤，已由网点和人力资源核实。",
-            by=maker,
-            at=at + dt.timedelta(days=6),
-        )
+        correction = pay_corrections.adjust_for_appeal(run=run, review=review, by=maker, at=at)
+    if approved or correction is None:
+        correction = correct_days() or correction
     if correction is not None:
-        pay_runs.submit(run=correction, by=maker, at=at + dt.timedelta(days=6, hours=1))
-        pay_runs.approve(run=correction, by=checker, at=at + dt.timedelta(days=6, hours=4))
+        pay_runs.submit(run=correction, by=maker, at=at + hour)
+        if approved:
+            pay_runs.approve(run=correction, by=checker, at=at + 4 * hour)
+        else:
+            at += 2 * hour
+            correct_days()
 
 
 def _export(builder: Builder, run: PayRun, *, at: dt.datetime) -> None:
