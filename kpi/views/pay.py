@@ -283,7 +283,7 @@ def run_page(request, run: PayRun, *, refusal: str = "", form: Any = None, statu
         "may_follow": settled and holds(actor, "PM-Y03", run) and bool(run.left_out) and run.kind == Kind.REGULAR,
         "may_correct": settled and holds(actor, "PM-Y10", run) and run.kind == Kind.REGULAR,
         "money_form": _money_form(run, rule, amount, request.user)
-        if mine and pay_runs.allowed(run, "set_amount")
+        if mine and run.kind == Kind.REGULAR and pay_runs.allowed(run, "set_amount")
         else None,
         "words_form": form or WordsForm(),
         "follow_form": FollowForm(
