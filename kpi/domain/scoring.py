@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from core import money
 from kpi.domain.parameters import Band, Line, Raters, ScorecardRule, Veto
 
 HUNDRED = Decimal(100)
@@ -17,9 +18,7 @@ def half_up(value: Fraction | Decimal, places: int = 2) -> Decimal:
 
     Not Python's round: that rounds halves to even, and a float is not what was written.
     """
-    scaled = Fraction(value) * 10**places
-    whole = int(abs(scaled) + Fraction(1, 2))
-    return Decimal(-whole if scaled < 0 else whole).scaleb(-places)
+    return Decimal(money.half_up(Fraction(value) * 10**places)).scaleb(-places)
 
 
 def curve(points: tuple[tuple[Decimal, Decimal], ...], below: Decimal, value: Decimal) -> Fraction:

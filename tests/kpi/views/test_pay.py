@@ -145,6 +145,9 @@ def test_t_06_is_paid_through_the_pages(client, world):
     assert "4,000.00 yuan are left" in page
     assert client.post(reverse("kpi:adjust_pay", args=[run.pk, review.pk])).status_code == 302
     correction = PayRun.objects.get(corrects=run)
+    page = text_of(client.get(reverse("kpi:pay_run", args=[correction.pk])))
+    assert "Submit" in page
+    assert "Money and checker" not in page
     assert (
         "+1,003.81" in text_of(client.get(reverse("kpi:pay_corrections", args=[run.pk])))
         or correction.total_fen == 100_381
@@ -396,6 +399,10 @@ def test_pm_y02_hr_sees_nothing_before_it_is_approved(client, world):
     sign_in(client, hr)
     assert client.get(reverse("kpi:pay_run", args=[run.pk])).status_code == 404
     assert client.get(reverse("kpi:pay_line", args=[PayLine.objects.first().pk])).status_code == 404
+    desk = text_of(client.get(reverse("kpi:pay")))
+    assert "You see runs from their approval on." in desk
+    assert "No approved pay run yet" in desk
+    assert run.code not in desk
 
 
 def test_pm_y01_nobody_reads_the_line_of_a_colleague(client, world):
