@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from core.periods import Month
 from kpi.domain import appeals, calibrating, measures, ratings, reviews, rules
+from kpi.domain.parameters import scorecard_rule
+from kpi.domain.scoring import band_of
 from kpi.models import CalibrationGroup, Rating, Review, ReviewCycle, Rule
 from people.models import OrgUnit, User
 from portal.demo import company as story
@@ -39,6 +41,7 @@ _RAISES = (
     (Decimal("1.50"), "抗洪抢修连续值守七天，计分卡里没有对应的项目。"),
     (Decimal("1.00"), "新店开业期间兼两个岗位，经三省人力资源对照后上调。"),
 )
+_HELD = "本组达到 A 等的人数多于名额，按总分从低到高顺延；总分不变，余下的名额结转下一周期。"
 
 
 def tell_reviews(builder: Builder) -> list[ReviewCycle]:
@@ -150,7 +153,7 @@ def _rate(builder: Builder, cycle: ReviewCycle, *, at: dt.datetime, but: int = 0
     )
     for place, rating in enumerate(rows.order_by("review__employee__employee_no")):
         chance = random.Random(f"{story.SEED}-{cycle.last_month}-{rating.review.employee.employee_no}")  # noqa: S311
-        stars = chance.choices((5, 4, 3, 2), weights=(24, 44, 28, 4))[0]
+        stars = chance.choices((5, 4, 3, 2), weights=(20, 45, 30, 5))[0]
         words = chance.choice(_WORDS[stars])
         ratings.rate(
             rating=rating,
@@ -163,14 +166,19 @@ def _rate(builder: Builder, cycle: ReviewCycle, *, at: dt.datetime, but: int = 0
 
 
 def _calibrate(cycle: ReviewCycle, *, by: User, at: dt.datetime) -> None:
-    """Two totals are raised with a reason, then every group is settled."""
-    rows = Review.objects.filter(cycle=cycle, scorecard__veto="", scorecard__isnull=False, total__lt=95)
+    """Two totals are raised with a reason, what is above the places for the top grade is held back, every group is settled."""
+    rows = Review.objects.filter(cycle=cycle, scorecard__veto="", scorecard__isnull=False, total__lt=92)
     rows = rows.exclude(employee__user=by).select_related(*reviews.WITH).order_by("-total", "employee__employee_no")
     for (more, reason), review in zip(_RAISES, rows[3:30:9], strict=False):
         calibrating.adjust_total(review=review, total=(review.total or 0) + more, reason=reason, by=by, at=at)
     for group in CalibrationGroup.objects.filter(cycle=cycle).select_related(
         "unit", "cycle__version__rule", "cycle__scope"
     ):
+        rule = scorecard_rule(cycle.version.parameters)
+        above = [one.pk for one in calibrating.proposed(group, rule)]
+        if above:
+            held = Review.objects.filter(pk__in=above).select_related(*reviews.WITH)
+            calibrating.hold_back(group=group, reviews=list(held), reason=_HELD, by=by, at=at + dt.timedelta(hours=2))
         calibrating.settle_group(group=group, by=by, at=at + dt.timedelta(hours=3))
 
 
@@ -191,7 +199,8 @@ def _object(
     rows = rows.filter(employee__user__isnull=False).exclude(employee__user=decider)
     rows = rows.exclude(employee__employee_no__in=story.CAST_NUMBERS.values()).select_related(*reviews.WITH)
     people = list(rows.order_by("total", "employee__employee_no")[:120])
-    wrong = next((one for one in people if _liable(one) is not None), None)
+    blamed = [one for one in people if _liable(one) is not None]
+    wrong = next(filter(_rises_without, blamed), blamed[0] if blamed else None)
     rest = [one for one in people if one is not wrong]
     if wrong is not None:
         words = "这起投诉的责任在物流环节，工单和录音都在，请再核对。"
@@ -220,6 +229,18 @@ def _object(
         if not leave_one_open:
             words = "与主管核对了记录，带教已计入加分项，评价维持。"
             appeals.decide(appeal=appeal, uphold=False, text=words, by=decider, at=decided + dt.timedelta(hours=2))
+
+
+def _rises_without(review: Review) -> bool:
+    """Is the grade better once a liable complaint is taken away, so that pay is corrected as well?"""
+    liable, card = _liable(review), review.scorecard
+    if liable is None or card is None or card.veto or review.total is None:
+        return False
+    rule = scorecard_rule(review.cycle.version.parameters)
+    line = card.lines.get(code="complaints")
+    cost = dict(next(one.counts for one in rule.lines if one.code == "complaints"))["complaints_liable"]
+    back = min(liable.value * cost, 100 - (line.score or 0)) * line.weight_counted / 100
+    return band_of(rule, review.total).grade == review.grade != band_of(rule, review.total + back).grade
 
 
 def _liable(review: Review):

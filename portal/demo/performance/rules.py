@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ CARD_PARAMETERS: dict[str, Any] = {
             "kind": "curve",
             "weight": "20",
             "indicators": ["satisfaction"],
-            "points": [["70", "60"], ["80", "100"], ["90", "120"]],
+            "points": [["70", "60"], ["80", "80"], ["90", "95"], ["95", "105"]],
         },
         {
             "code": "complaints",
@@ -102,6 +103,7 @@ CARD_PARAMETERS: dict[str, Any] = {
         {"grade": "E", "from": "0", "coefficient": "0.50"},
     ],
     "raters": {"manager": "100"},
+    "top_share": "20",
 }
 PAY_PARAMETERS: dict[str, Any] = {
     "pool": {"mode": "closed", "share": "people"},
@@ -213,7 +215,7 @@ _FIRST_CARD = (
     (
         _Kind.MEETING,
         (
-            "三省人力资源与网点代表视频会，26 人参加：同意五项指标，建议监管投诉设封顶而不是清零。 / "
+            "三省人力资源与网点代表视频会，26人参加：同意五项指标，建议监管投诉设封顶而不是清零。 / "
             "Video meeting of HR and branches of three provinces, 26 people: agreed on the five "
             "lines, and on a cap instead of a zero for complaints to the regulator."
         ),
@@ -240,7 +242,7 @@ _FIRST_PAY = (
     (
         _Kind.MEETING,
         (
-            "职工代表座谈，11 人参加：要求预留金用于申诉补发，已写入。 / "
+            "职工代表座谈，11人参加：要求预留金用于申诉补发，已写入。 / "
             "Meeting with 11 staff representatives: a reserve for upheld objections was asked for "
             "and is written in."
         ),
@@ -275,7 +277,7 @@ _NEXT_CARD = (
     ),
     (
         _Kind.ANSWER,
-        ("已由 5 分减为 3 分，信息技术部同时扩容。 / It is 3 points instead of 5 now, and IT adds capacity."),
+        ("已由5分减为3分，信息技术部同时扩容。 / It is 3 points instead of 5 now, and IT adds capacity."),
         28,
     ),
 )
@@ -283,7 +285,7 @@ _NEXT_PAY = (
     (
         _Kind.MEETING,
         (
-            "江苏、四川两省座谈，18 人参加：多数赞成设上限，对 180% 有不同意见。 / "
+            "江苏、四川两省座谈，18人参加：多数赞成设上限，对180% 有不同意见。 / "
             "Meetings in Jiangsu and Sichuan, 18 people: most want a cap, not all like 180 %."
         ),
         5,
@@ -344,14 +346,16 @@ def _pay_in_consultation(builder: Builder, pay: Rule, *, by: User) -> None:
 
 
 def _read(builder: Builder, published: dict[str, RuleVersion], announced: RuleVersion) -> None:
-    """The branch of the cast has read what is in force; five of six have read the announced card, the employee not yet."""
+    """The branch of the cast has read what is in force; five of six have read each card, the announced one the employee not yet."""
     for version in published.values():
         read_in_the_branch(builder, version)
     me = story.CAST_NUMBERS[story.EMPLOYEE]
-    readers = rules.people_of(announced.rule, builder.today).filter(user__isnull=False).exclude(employee_no=me)
-    for place, one in enumerate(readers.select_related("user").order_by("employee_no")[:MOST_READERS]):
-        if builder.rng.random() < 5 / 6:
-            _acknowledge(builder, announced, one, place)
+    for version in (published[CARD], announced):
+        readers = rules.people_of(version.rule, builder.today).filter(user__isnull=False).exclude(employee_no=me)
+        chance = random.Random(f"{story.SEED}-{version.number}")  # noqa: S311
+        for place, one in enumerate(readers.select_related("user").order_by("employee_no")[:MOST_READERS]):
+            if chance.random() < 5 / 6:
+                _acknowledge(builder, version, one, place)
 
 
 def read_in_the_branch(builder: Builder, version: RuleVersion) -> None:

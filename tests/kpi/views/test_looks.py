@@ -144,7 +144,8 @@ def test_au_02_a_crawl_of_performance_leaves_a_look_at_everybody_it_names(world,
         newest = Look.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         page = client.get(address)
         if page.status_code != 200 or not page["Content-Type"].startswith("text/html"):
-            page.close()  # a file
+            if page.streaming:
+                b"".join(page.streaming_content)
             continue
         new = Look.objects.filter(pk__gt=newest, viewer=reader.user_id, about="result")
         looked_at = set(new.filter(employee__in=world.people).values_list("employee__employee_no", flat=True))
