@@ -22,8 +22,8 @@ from certificates.models import CertificateDesign
 from core.jobs import run_job
 from core.notices import notify
 from core.periods import Month
-from core.statistics import gather_statistics
 from core.spreadsheets import write_csv
+from core.statistics import gather_statistics
 from courses.domain.audiences import save_audience
 from courses.domain.choice import give_up, offer_of, take_course
 from courses.domain.opening import catch_up, close_run, open_month, prepare_month
