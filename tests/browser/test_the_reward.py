@@ -458,12 +458,12 @@ def _read_pay(employee: Visitor, run: PayRun) -> None:
     assert employee.page.locator(".pay-letter__value").all_inner_texts() == steps
     employee.press(employee.page.locator(f'main a[href="{reverse("kpi:pay_looks")}"]').first)
     looks = {
-        "zh-hans": ["周明", "送交发放的文件，批次PAY-2026-10", "秦岚", "核算批次的清单，批次PAY-2026-10"],
+        "zh-hans": ["周明", "送交发放的文件 · 批次PAY-2026-10", "秦岚", "核算批次的清单 · 批次PAY-2026-10"],
         "en": [
             "Zhou Ming 周明",
-            "the file for payroll, run PAY-2026-10",
+            "the file for payroll · run PAY-2026-10",
             "Qin Lan 秦岚",
-            "the list of a pay run, run PAY-2026-10",
+            "the list of a pay run · run PAY-2026-10",
         ],
     }
     when = {"zh-hans": "2026年11月18日 11:00", "en": "18 November 2026, 11:00"}[employee.language]
