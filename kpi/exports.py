@@ -10,7 +10,6 @@ from typing import IO, BinaryIO
 
 from django.utils.translation import gettext as _
 
-from core.models import Event
 from core.money import NotMoney, format_yuan, parse_yuan
 from core.spreadsheets import (
     BLOCK,
@@ -23,7 +22,7 @@ from core.spreadsheets import (
     write_csv,
     write_xlsx,
 )
-from kpi.domain.pay_seals import CHAIN
+from kpi.domain.pay_seals import CHAIN, events_of
 from kpi.imports import HEADER_WITHIN, as_text
 from kpi.models import PayLine, PayRun
 from kpi.pay_imports import money_cell
@@ -69,10 +68,7 @@ def reference(run: PayRun, number: int | None) -> str:
 
 def next_number(run: PayRun) -> int:
     """This function will return the number that the next file of a run carries."""
-    made = Event.objects.filter(
-        chain=CHAIN, action=EXPORTED, subject_type=PayRun._meta.label_lower, subject_id=str(run.pk)
-    )
-    return made.count() + 1
+    return events_of(run).filter(action=EXPORTED).count() + 1
 
 
 def build(*, run: PayRun, kind: str, number: int) -> ExportFile:
@@ -136,13 +132,7 @@ def _rows(run: PayRun) -> Iterator[list]:
 
 
 def _notes(run: PayRun, number: int) -> list[str]:
-    approved = (
-        Event.objects.filter(
-            chain=CHAIN, action=APPROVED, subject_type=PayRun._meta.label_lower, subject_id=str(run.pk)
-        )
-        .order_by("sequence")
-        .last()
-    )
+    approved = events_of(run).filter(action=APPROVED).last()
     return [
         f"{run.code} · {run.cycle.name} · {run.scope.name}",
         f"文件编号 File no. {number}",
@@ -175,13 +165,7 @@ def check_file(*, run: PayRun, file: BinaryIO, most: int = 20) -> FileCheck:
     """This function will compare a file with the lines of a run: one changed fen is found and named."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    made = Event.objects.filter(
-        chain=CHAIN,
-        action=EXPORTED,
-        subject_type=PayRun._meta.label_lower,
-        subject_id=str(run.pk),
-        after__sha256=digest,
-    ).first()
+    made = events_of(run).filter(action=EXPORTED, after__sha256=digest).first()
     check = FileCheck(number=(made.after or {}).get("number") if made else None, digest=digest, differences=[])
     try:
         with open_table(file) as table:

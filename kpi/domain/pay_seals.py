@@ -32,6 +32,14 @@ from core.rows import fill
 from kpi.models import PayLine, PayPool, PayRun, Review
 
 CHAIN = "pay"
+
+
+def events_of(run: PayRun) -> QuerySet[Event]:
+    """This function will return the events of the chain about one run, the oldest first."""
+    found = Event.objects.filter(chain=CHAIN, subject_type=PayRun._meta.label_lower, subject_id=str(run.pk))
+    return found.order_by("sequence")
+
+
 DISCARDED = "pay run discarded"
 _AT_ONCE = 2000
 

@@ -19,7 +19,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.jobs import start_job
-from core.models import Event
 from core.money import read_exact
 from kpi import exports, pay_jobs
 from kpi.domain import pay_looks as looks
@@ -28,7 +27,7 @@ from kpi.domain.parameters import pay_rule
 from kpi.domain.pay_bases import reconcile
 from kpi.domain.pay_corrections import reserve_left, results_changed_since
 from kpi.domain.pay_inputs import people_under
-from kpi.domain.pay_seals import CHAIN
+from kpi.domain.pay_seals import events_of
 from kpi.models import PayLine, PayPool, PayRun, ReviewCycle, Rule, RuleVersion
 from kpi.pay_forms import FollowForm, MoneyForm, NewRunForm, WordsForm
 from kpi.pay_words import EVENT_WORDS, REFUSALS, exact_words, next_act, refusal_words, two_sentences, why_left_out
@@ -360,11 +359,7 @@ def _left_out(actor: Actor, run: PayRun) -> list[dict]:
 
 
 def _events(run: PayRun) -> list[dict]:
-    events = (
-        Event.objects.filter(chain=CHAIN, subject_type=PayRun._meta.label_lower, subject_id=str(run.pk))
-        .select_related("actor__employee")
-        .order_by("-sequence")[:30]
-    )
+    events = events_of(run).select_related("actor__employee").reverse()[:30]
     found = []
     for event in events:
         said = EVENT_WORDS.get(event.action)

@@ -14,14 +14,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core.models import Event
 from core.money import read_exact
 from kpi import exports
 from kpi.domain import pay_looks as looks
 from kpi.domain import pay_runs
 from kpi.domain.parameters import pay_rule
 from kpi.domain.pay_corrections import adjust_for_appeal, correct_line, reserve_left, results_changed_since
-from kpi.domain.pay_seals import CHAIN, check_run
+from kpi.domain.pay_seals import check_run, events_of
 from kpi.domain.pay_what_if import Question, ask
 from kpi.models import PayLine, PayPool, PayRun
 from kpi.pay_forms import CorrectLineForm, FileForm, WhatIfForm
@@ -84,8 +83,7 @@ def pay_receipt(request, run_id: int) -> HttpResponse:
         form = FileForm(request.POST, request.FILES)
         if form.is_valid():
             compared = exports.check_file(run=run, file=form.cleaned_data["file"])
-    events = Event.objects.filter(chain=CHAIN, subject_type=PayRun._meta.label_lower, subject_id=str(run.pk))
-    events = events.select_related("actor__employee").order_by("sequence")
+    events = events_of(run).select_related("actor__employee")
     context = {
         "run": run,
         "top": PayPool.objects.filter(run=run, parent=None).first(),
