@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.urls import reverse
 from django.utils import timezone
 from openpyxl import Workbook
 
@@ -21,6 +22,7 @@ from courses.models import (
     CoursePage,
     Enrolment,
     LessonPage,
+    MonthClose,
     PlanLine,
     Programme,
     Step,
@@ -28,6 +30,7 @@ from courses.models import (
 from people.domain.roles import grant_role
 from people.models import Employee, OrgUnit, RoleGrant, User
 from portal.house import set_up_house
+from tests.browser.visitor import Visitor
 from tests.factories.people import make_employee, make_position, make_unit
 
 CODE = "LST-01"
@@ -276,3 +279,13 @@ def roster_file(company: Company, rows: list[list]) -> dict:
     book.save(out)
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     return {"name": "roster.xlsx", "mimeType": kind, "buffer": out.getvalue()}
+
+
+def close_in_pages(hr: Visitor, month: Month) -> None:
+    """HR takes the one next step that the page offers until the month is closed: begin, sign the branches, sign, close."""
+    hr.open(reverse("courses:close_month", args=[month]))
+    for _press in range(5):
+        if MonthClose.objects.filter(month=month, state=MonthClose.State.CLOSED).exists():
+            break
+        hr.press("main .card--primary form button.button--large")
+    assert MonthClose.objects.get(month=month).state == MonthClose.State.CLOSED

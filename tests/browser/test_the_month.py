@@ -13,8 +13,8 @@ from core.periods import Month
 from courses.domain.opening import open_month
 from courses.domain.planning import plan_course
 from courses.domain.progress import complete_step
-from courses.models import DutyRequest, Enrolment, MonthClose, Nudge, PlanLine, Programme
-from tests.browser.company import Company, found_company, open_this_month
+from courses.models import DutyRequest, Enrolment, Nudge, PlanLine, Programme
+from tests.browser.company import Company, close_in_pages, found_company, open_this_month
 from tests.browser.visitor import PATIENCE, Visitor
 
 pytestmark = pytest.mark.browser
@@ -100,12 +100,7 @@ def _chase(manager: Visitor, duty: Enrolment) -> None:
 def _close(company: Company, hr: Visitor) -> None:
     """HR begins, signs from the branches up and closes for good; then the bulletin is made and published."""
     month = company.month.previous
-    hr.open(reverse("courses:close_month", args=[month]))
-    for _press in range(5):
-        if MonthClose.objects.filter(month=month, state=MonthClose.State.CLOSED).exists():
-            break
-        hr.press("main .card--primary form button.button--large")
-    assert MonthClose.objects.get(month=month).state == MonthClose.State.CLOSED
+    close_in_pages(hr, month)
     hr.open(reverse("courses:closed_month", args=[month]))
     hr.sees("50")  # one of two
     hr.open(reverse("bulletins:workspace", args=[month, company.root.pk]))

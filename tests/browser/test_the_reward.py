@@ -14,7 +14,7 @@ from django.urls import reverse
 from playwright.sync_api import Locator, expect
 
 from core.events import chain_names, verify_chain
-from courses.models import ClosedFigure, MonthClose
+from courses.models import ClosedFigure
 from kpi.domain import awards
 from kpi.domain.measures import in_force
 from kpi.models import (
@@ -35,6 +35,7 @@ from kpi.models import (
 )
 from people.models import Employee, User
 from portal.house import set_up_house
+from tests.browser.company import close_in_pages
 from tests.browser.visitor import PATIENCE, Visitor
 from tests.factories.certificates import make_design
 from tests.factories.courses import make_course, make_enrolment, make_run
@@ -210,13 +211,8 @@ def test_marks_become_a_review_pay_and_an_honour(world, clock, visit):
 
 # --- 1. the month is closed and measured -----------------------------------------------------------------------------------------------
 def _close(hr: Visitor) -> None:
-    """HR takes the one next step that the page offers until the month is closed: begin, sign the branches, sign, close."""
-    hr.open(reverse("courses:close_month", args=[OCTOBER]))
-    for _press in range(5):
-        if MonthClose.objects.filter(month=OCTOBER, state=MonthClose.State.CLOSED).exists():
-            break
-        hr.press("main .card--primary form button.button--large")
-    assert MonthClose.objects.get(month=OCTOBER).state == MonthClose.State.CLOSED
+    """HR closes the month, with the duties of the six."""
+    close_in_pages(hr, OCTOBER)
     sums = ClosedFigure.objects.filter(close__month=OCTOBER, parent=None).aggregate(Sum("assigned"), Sum("completed"))
     assert sums == {"assigned__sum": 45, "completed__sum": 41}
 
