@@ -128,3 +128,12 @@ def nothing_remembered():
     cache.clear()
     attempts._content.cache_clear()
     rendering._sheet.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_chosen():
+    """A request leaves its person's language and time zone with the thread: the next test begins with those of the house."""
+    from django.utils import timezone, translation
+
+    translation.deactivate()
+    timezone.deactivate()
