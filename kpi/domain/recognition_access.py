@@ -15,7 +15,8 @@ from django.http import Http404
 
 from certificates.models import CertificateDesign, DesignVersion, fill
 from courses.models import Course, CoursePage
-from kpi.domain.awards import must_recuse, on_the_wall
+from kpi.domain.awards import on_the_wall
+from kpi.domain.committee import must_recuse
 from kpi.models import (
     Award,
     AwardProgramme,

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from kpi.domain import awards, rules
+from kpi.domain import committee, rules
 from kpi.domain.ratings import due_ratings
 from kpi.domain.review_access import own_reviews
 from kpi.models import Review
@@ -78,7 +78,7 @@ def _todo(actor: Actor) -> list[Way]:
             title = _("Your result: %(cycle)s") % {"cycle": review.cycle.label}
             words = _("Read how it came about. You can object if something is not right.")
             found.append(Way(reverse("kpi:review", args=[review.pk]), title, words, "info"))
-    for round in awards.rounds_to_decide(actor.user):
+    for round in committee.rounds_to_decide(actor.user):
         words = _("You are a member of the committee: the vote is open.")
         found.append(Way(reverse("kpi:honours"), round.label, words, "star"))
     return found

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.templatetags.interface import day
-from kpi.domain import awards, thanks
+from kpi.domain import award_rounds, awards, committee, nominating, thanks
 from kpi.domain import recognition_access as door
 from kpi.models import AwardRound, Vote
 from kpi.recognition_forms import NominateForm, ObjectionForm, ThanksForm, VoteForm
@@ -145,7 +145,7 @@ def nominate(request, round_id: int):
         if made is not None:
             return HttpResponseRedirect(reverse("kpi:nomination", args=[made.pk]))
     context = {"form": form, "round": round, "is_over": actor.on > round.nominate_until}
-    context |= {"rule": awards.rule_of(round), "kind": round.programme.kind}
+    context |= {"rule": award_rounds.rule_of(round), "kind": round.programme.kind}
     return render(request, "kpi/recognition_nominate.html", context, status=422 if form.errors else 200)
 
 
@@ -154,7 +154,7 @@ def _nominate(request, form: NominateForm, round: AwardRound):
     data = form.cleaned_data
     who = next((name for name in ("employee", "unit", "members") if name in form.fields), None)
     try:
-        return awards.nominate(
+        return nominating.nominate(
             round=round,
             employee=data.get("employee"),
             unit=data.get("unit"),
@@ -166,18 +166,18 @@ def _nominate(request, form: NominateForm, round: AwardRound):
             by=request.user,
             at=timezone.now(),
         )
-    except awards.TooLate:
+    except nominating.TooLate:
         form.add_error(None, _("The last day for nominations was %(day)s.") % {"day": day(round.nominate_until)})
-    except awards.NotThisState:
+    except award_rounds.NotThisState:
         form.add_error(None, _("Nominations are closed: the committee decides now."))
-    except awards.OwnNomination:
+    except nominating.OwnNomination:
         form.add_error(who, _("Nobody puts himself forward. Ask a colleague who knows your work."))
-    except awards.OutsideScope:
+    except nominating.OutsideScope:
         scope = round.programme.rule.scope.label
         form.add_error(who, _("This honour is for people at work in %(unit)s and for its units.") % {"unit": scope})
-    except awards.NominatedAlready:
+    except nominating.NominatedAlready:
         form.add_error(who, _("Somebody put them forward already in this round."))
-    except awards.ReasonMissing:
+    except award_rounds.ReasonMissing:
         form.add_error("citation", _("Write why."))
     return None
 
@@ -205,8 +205,8 @@ def take_back(request, nomination_id: int):
     """Take one's nomination back before the vote."""
     found = door.own_nomination_or_404(actor_of(request), nomination_id)
     try:
-        awards.withdraw_nomination(nomination=found, by=request.user, at=timezone.now())
-    except awards.NotThisState:
+        nominating.withdraw_nomination(nomination=found, by=request.user, at=timezone.now())
+    except award_rounds.NotThisState:
         messages.error(request, _("The committee decides already, so the nomination stays."))
     else:
         messages.success(request, _("Your nomination of %(name)s is taken back.") % {"name": found.label})
@@ -223,14 +223,14 @@ def object_to(request, nomination_id: int):
     form = ObjectionForm(request.POST, nomination=found)
     if form.is_valid():
         try:
-            awards.object_to(nomination=found, text=form.cleaned_data["text"], by=request.user, at=timezone.now())
-        except awards.NotThisState:
+            committee.object_to(nomination=found, text=form.cleaned_data["text"], by=request.user, at=timezone.now())
+        except award_rounds.NotThisState:
             messages.error(request, _("The last day to say something against these names has passed."))
             return _home()
-        except awards.ObjectedAlready:
+        except committee.ObjectedAlready:
             messages.info(request, _("You said something already; HR answers it before anything is granted."))
             return _home("#said")
-        except awards.ReasonMissing:
+        except award_rounds.ReasonMissing:
             form.add_error("text", _("Write what you know."))
         else:
             messages.success(
@@ -265,7 +265,7 @@ def _ballots(request, actor: Actor, round: AwardRound, wrong: VoteForm | None = 
     ]
     context = {
         "round": round,
-        "rule": awards.rule_of(round),
+        "rule": award_rounds.rule_of(round),
         "lines": shown,
         "left": sum(one.vote is None for one in lines),
         "is_voting": round.state == AwardRound.State.VOTING,
@@ -282,22 +282,22 @@ def cast(request, nomination_id: int):
     actor = actor_of(request)
     found = door.committee_nomination_or_404(actor, nomination_id)
     round = door.committee_round_or_404(actor, found.round_id)
-    close = awards.must_recuse(nomination=found, member=request.user)
+    close = committee.must_recuse(nomination=found, member=request.user)
     form = VoteForm(request.POST, nomination=found, must_recuse=close)
     if not form.is_valid():
         return _ballots(request, actor, round, form, found.pk)
     choice = form.cleaned_data.get("choice", Vote.Choice.RECUSED)
     try:
-        awards.vote(
+        committee.vote(
             nomination=found,
             member=request.user,
             choice=choice,
             reason=form.cleaned_data["reason"],
             at=timezone.now(),
         )
-    except awards.VotedAlready:
+    except committee.VotedAlready:
         messages.info(request, _("You voted on %(name)s before; that vote stands.") % {"name": found.label})
-    except awards.NotThisState:
+    except award_rounds.NotThisState:
         messages.error(request, _("The committee does not vote on %(name)s any more.") % {"name": found.label})
     else:
         messages.success(request, _("Your vote on %(name)s is kept.") % {"name": found.label})

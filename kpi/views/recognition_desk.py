@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from certificates.domain.issuing import NoPublishedDesign
 from core.templatetags.interface import day
-from kpi.domain import awards, rules
+from kpi.domain import award_rounds, awards, committee, nominating, rules
 from kpi.domain import recognition_access as door
 from kpi.models import Award, AwardRound, Nomination, Objection, Vote
 from kpi.recognition_forms import AnswerForm, PhotoForm, ProgrammeForm, RoundForm
@@ -64,7 +64,7 @@ def new_programme(request):
     form = ProgrammeForm(request.POST or None, rules=free)
     if request.method == "POST" and form.is_valid():
         try:
-            made = awards.make_programme(**form.cleaned_data, by=request.user, at=timezone.now())
+            made = award_rounds.make_programme(**form.cleaned_data, by=request.user, at=timezone.now())
         except IntegrityError:  # somebody made it at the same moment
             form.add_error("rule", _("An honour was made of this rule just now."))
         else:
@@ -92,7 +92,7 @@ def new_round(request, programme_id: int):
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
-            made = awards.open_round(
+            made = award_rounds.open_round(
                 programme=programme,
                 version=version,
                 **{key: data[key] for key in ("name", "name_en", "first_month", "last_month", "nominate_until")},
@@ -101,7 +101,7 @@ def new_round(request, programme_id: int):
                 by=request.user,
                 at=timezone.now(),
             )
-        except awards.RoundExists:
+        except award_rounds.RoundExists:
             form.add_error("first_month", _("This honour has a round of these months already."))
         except rules.InForceMissing:
             form.add_error(None, _("The rule changed meanwhile. Open this page again."))
@@ -124,7 +124,7 @@ def round_page(request, round_id: int):
 
 def _show(request, actor: Actor, round: AwardRound, *, answer=None, photo=None, wrong_id: int = 0):
     counted = round.state != _State.NOMINATING
-    tallies = {one.nomination.pk: one for one in awards.tallies(round)} if counted else {}
+    tallies = {one.nomination.pk: one for one in committee.tallies(round)} if counted else {}
     page = Paginator(door.nominations_of(round), PAGE).get_page(request.GET.get("page"))
     rows = list(page.object_list)
     # Who voted what is said when the vote is over: until then only numbers.
@@ -153,7 +153,7 @@ def _show(request, actor: Actor, round: AwardRound, *, answer=None, photo=None, 
     standing = {row["state"]: row["number"] for row in door.states_of(round)}
     context = {
         "round": round,
-        "rule": awards.rule_of(round),
+        "rule": award_rounds.rule_of(round),
         "steps": _steps(round),
         "quotas": list(round.quotas.select_related("unit")),
         "committee": list(round.committee.select_related("employee__unit").order_by("username")),
@@ -211,8 +211,8 @@ def check_again(request, round_id: int):
     for one in standing.select_related("round__version", "employee", "unit").prefetch_related("members"):
         before = one.state
         try:
-            awards.check_again(nomination=one, by=request.user, at=timezone.now())
-        except awards.NotThisState:
+            nominating.check_again(nomination=one, by=request.user, at=timezone.now())
+        except award_rounds.NotThisState:
             messages.error(request, _("Nominations are closed, so the check lists stay as they are."))
             return _round_page(found)
         number += 1
@@ -232,8 +232,8 @@ def begin_vote(request, round_id: int):
     """Close the nominations and ask the committee."""
     found = door.desk_round_or_404(actor_of(request), round_id)
     try:
-        awards.begin_voting(round=found, by=request.user, at=timezone.now())
-    except awards.NotThisState:
+        committee.begin_voting(round=found, by=request.user, at=timezone.now())
+    except award_rounds.NotThisState:
         messages.error(request, _("The round is at another step already."))
     else:
         messages.success(request, _("The committee was told. Nominations are closed."))
@@ -246,13 +246,13 @@ def make_public(request, round_id: int):
     """End the vote and make the chosen names public."""
     found = door.desk_round_or_404(actor_of(request), round_id)
     try:
-        chosen = awards.make_public(round=found, by=request.user, at=timezone.now())
-    except awards.NoQuorum as short:
+        chosen = committee.make_public(round=found, by=request.user, at=timezone.now())
+    except committee.NoQuorum as short:
         text = _("Too few members have voted on: %(names)s. Remind the committee, then try again.")
         names = [one.label for one in short.nominations]
         shown = "、".join(names[:5]) + ("…" if len(names) > 5 else "")
         messages.error(request, text % {"names": shown})
-    except awards.NotThisState:
+    except award_rounds.NotThisState:
         messages.error(request, _("The round is at another step already."))
     else:
         text = ngettext(
@@ -272,21 +272,21 @@ def answer(request, objection_id: int):
     form = AnswerForm(request.POST, objection_id=found.pk)
     if form.is_valid():
         try:
-            awards.decide_objection(
+            committee.decide_objection(
                 objection=found,
                 uphold=request.POST.get("do") == "uphold",
                 answer=form.cleaned_data["answer"],
                 by=request.user,
                 at=timezone.now(),
             )
-        except awards.OwnMatter:
+        except award_rounds.OwnMatter:
             form.add_error(
                 None,
                 _("You nominated, objected or are nominated yourself. Another person of HR answers this one."),
             )
-        except awards.ReasonMissing:
+        except award_rounds.ReasonMissing:
             form.add_error("answer", _("Write an answer."))
-        except awards.DecidedAlready:
+        except committee.DecidedAlready:
             messages.info(request, _("Somebody answered this before; the first answer stands."))
             return _round_page(round)
         else:
@@ -309,13 +309,13 @@ def grant(request, round_id: int):
         )
     except awards.ObjectionsOpen:
         messages.error(request, _("Something said against a name is not answered yet. Answer it below, then grant."))
-    except awards.OwnMatter:
+    except award_rounds.OwnMatter:
         messages.error(request, _("You are among those who are honoured. Another person of HR grants this round."))
     except NoPublishedDesign:
         messages.error(
             request, _("The design of the certificate is not published. Ask an author to publish it, then try again.")
         )
-    except awards.NotThisState:
+    except award_rounds.NotThisState:
         messages.error(request, _("The round is at another step already."))
     else:
         text = ngettext(
@@ -334,10 +334,10 @@ def cancel(request, round_id: int):
     found = door.desk_round_or_404(actor_of(request), round_id)
     reason = request.POST.get("reason", "").replace("\x00", "")[:500]
     try:
-        awards.cancel_round(round=found, reason=reason, by=request.user, at=timezone.now())
-    except awards.ReasonMissing:
+        award_rounds.cancel_round(round=found, reason=reason, by=request.user, at=timezone.now())
+    except award_rounds.ReasonMissing:
         messages.error(request, _("Write why the round is given up."))
-    except awards.NotThisState:
+    except award_rounds.NotThisState:
         messages.error(request, _("The round is at another step already."))
     else:
         messages.success(request, _("The round is given up. Nothing of it is granted."))
@@ -353,13 +353,13 @@ def revoke(request, award_id: int):
     reason = request.POST.get("reason", "").replace("\x00", "")[:500]
     try:
         revoked = awards.revoke(award=found, reason=reason, by=request.user, at=timezone.now())
-    except awards.ReasonMissing:
+    except award_rounds.ReasonMissing:
         messages.error(request, _("Write why the award is revoked."))
     except awards.AlreadyRevoked:
         messages.info(request, _("It was revoked before; the first reason stands."))
-    except awards.OwnMatter:
+    except award_rounds.OwnMatter:
         messages.error(request, _("It is your own award. Another person of HR revokes it."))
-    except awards.NotThisState:
+    except award_rounds.NotThisState:
         messages.error(request, _("Somebody revoked an award of this group just now. Look at it, then try again."))
     else:
         messages.success(request, _revoked_words(found, len(revoked) - 1))
@@ -394,7 +394,7 @@ def photo(request, award_id: int):
             awards.set_photo(award=found, file=form.cleaned_data["photo"], by=request.user, at=timezone.now())
         except awards.NoPicture:
             form.add_error("photo", _("This file cannot be read as a picture. Save it as JPEG and try again."))
-        except awards.NotThisState:
+        except award_rounds.NotThisState:
             messages.error(request, _("Somebody changed this photograph just now. Look at it, then try again."))
             return _round_page(round, "#awards")
         else:

@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, expect
 
 from core.events import chain_names, verify_chain
 from courses.models import ClosedFigure
-from kpi.domain import awards
+from kpi.domain import award_rounds
 from kpi.domain.measures import in_force
 from kpi.models import (
     Appeal,
@@ -148,7 +148,7 @@ def _award_rule(world) -> None:
         "sentence_en": "is honoured as “{course}”.",
     }
     design = make_design(on(1), name="荣誉证书", **words)
-    awards.make_programme(rule=rule, kind="person", design=design, by=None, at=on(1))
+    award_rounds.make_programme(rule=rule, kind="person", design=design, by=None, at=on(1))
 
 
 def reads(visitor: Visitor, zh: str, en: str) -> None:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from certificates.domain.issuing import publish_design
 from certificates.models import CertificateDesign
 from core.periods import Month
-from kpi.domain import awards, measures, rules, thanks
+from kpi.domain import award_rounds, awards, committee, measures, nominating, rules, thanks
 from kpi.models import AwardProgramme, AwardRound, Nomination, Objection, Rule, RuleVersion
 from people.models import Employee, OrgUnit, User
 from portal.demo import company as story
@@ -229,7 +229,7 @@ def _design(builder: Builder) -> CertificateDesign:
 
 def _programme(builder: Builder, rule: Rule, kind: str, design: CertificateDesign) -> AwardProgramme:
     at = builder.beginning + dt.timedelta(days=8)
-    return awards.make_programme(rule=rule, kind=kind, design=design, by=builder.users[story.HR], at=at)
+    return award_rounds.make_programme(rule=rule, kind=kind, design=design, by=builder.users[story.HR], at=at)
 
 
 def _award_rule(builder: Builder, code: str) -> Rule:
@@ -259,7 +259,7 @@ def _award_rule(builder: Builder, code: str) -> Rule:
 
 
 def _round(builder: Builder, programme: AwardProgramme, last: Month, days: _Days, name: str, name_en: str, **more):
-    return awards.open_round(
+    return award_rounds.open_round(
         programme=programme,
         version=_version(programme, days.opened),
         name=name,
@@ -306,7 +306,7 @@ def _stars(builder: Builder, programme: AwardProgramme, last: Month, days: _Days
     names = _worthy(builder, round, skip=0 if granted else STARS)
     for place, person in enumerate(names):
         citation, citation_en = _CITATIONS[place % len(_CITATIONS)]
-        awards.nominate(
+        nominating.nominate(
             round=round,
             employee=person,
             citation=citation,
@@ -315,7 +315,7 @@ def _stars(builder: Builder, programme: AwardProgramme, last: Month, days: _Days
             at=days.opened + dt.timedelta(hours=5 * place + 3),
         )
     _vote(builder, round, days)
-    chosen = awards.make_public(round=round, by=builder.users[story.HR], at=days.public)
+    chosen = committee.make_public(round=round, by=builder.users[story.HR], at=days.public)
     if granted:
         _objections(builder, chosen, days.public, answered=True)
         awards.grant(round=round, by=builder.users[story.HR], at=days.granted)
@@ -347,7 +347,7 @@ def _worthy(builder: Builder, round: AwardRound, skip: int) -> list[Employee]:
 
 def _meeting(round: AwardRound, people: Iterable[Employee]) -> list[Employee]:
     """Those who meet the conditions of a round, in the order given."""
-    there, rule = list(people), awards.rule_of(round)
+    there, rule = list(people), award_rounds.rule_of(round)
     found = measures.aggregated(
         employees=[one.pk for one in there],
         indicators=rule.indicators,
@@ -366,7 +366,7 @@ def _meeting(round: AwardRound, people: Iterable[Employee]) -> list[Employee]:
 
 def _is_measured(round: AwardRound, person: Employee) -> bool:
     months = {"first_month": round.first_month, "last_month": round.last_month}
-    indicators = awards.rule_of(round).indicators
+    indicators = award_rounds.rule_of(round).indicators
     return person.pk in measures.aggregated(employees=[person.pk], indicators=indicators, **months)
 
 
@@ -387,14 +387,14 @@ def _colleague(person: Employee, place: int) -> User:
 
 
 def _vote(builder: Builder, round: AwardRound, days: _Days, *, without: tuple[int, ...] = ()) -> None:
-    awards.begin_voting(round=round, by=builder.users[story.HR], at=days.voted)
+    committee.begin_voting(round=round, by=builder.users[story.HR], at=days.voted)
     members = list(round.committee.select_related("employee__unit").order_by("pk"))
     standing = round.nominations.filter(state=Nomination.State.ELIGIBLE)
     for place, nomination in enumerate(standing.select_related("employee", "unit", "round").order_by("pk")):
         for seat, member in enumerate(one for one in members if one.pk not in without):
-            close = awards.must_recuse(nomination=nomination, member=member)
+            close = committee.must_recuse(nomination=nomination, member=member)
             choice = "recused" if close else "no" if (place + 2 * seat) % 11 == 9 else "yes"
-            awards.vote(
+            committee.vote(
                 nomination=nomination,
                 member=member,
                 choice=choice,
@@ -421,9 +421,11 @@ def _objections(builder: Builder, chosen: list[Nomination], at: dt.datetime, *, 
         "九月有一次客户等了四十分钟才办上业务，当时正当班，请核实。 / "
         "In September a customer waited forty minutes during this shift. Please look into it."
     )
-    said: Objection = awards.object_to(nomination=named, text=words, by=stranger.user, at=at + dt.timedelta(hours=20))
+    said: Objection = committee.object_to(
+        nomination=named, text=words, by=stranger.user, at=at + dt.timedelta(hours=20)
+    )
     if answered:
-        awards.decide_objection(
+        committee.decide_objection(
             objection=said,
             uphold=False,
             answer=(
@@ -444,7 +446,7 @@ def _branches(builder: Builder, skip: int, number: int) -> list[OrgUnit]:
 def _put_forward(builder: Builder, round: AwardRound, days: _Days, units: list[OrgUnit]) -> None:
     for place, unit in enumerate(units):
         citation, citation_en = _COLLECTIVE[place % len(_COLLECTIVE)]
-        awards.nominate(
+        nominating.nominate(
             round=round,
             unit=unit,
             citation=citation,
@@ -459,7 +461,7 @@ def _collectives(builder: Builder, programme: AwardProgramme, last: Month, days:
     round = _round(builder, programme, last, days, f"{zh}先进集体", f"Model collectives {en}")
     _put_forward(builder, round, days, _branches(builder, 0, 2))
     _vote(builder, round, days)
-    awards.make_public(round=round, by=builder.users[story.HR], at=days.public)
+    committee.make_public(round=round, by=builder.users[story.HR], at=days.public)
     awards.grant(round=round, by=builder.users[story.HR], at=days.granted)
 
 
@@ -482,7 +484,7 @@ def _groups(builder: Builder, programme: AwardProgramme, last: Month, name: str,
         members = _across(builder, round, place) if field else _of_a_branch(builder, round, place)
         if len(members) < 2:  # a very small company
             continue
-        awards.nominate(
+        nominating.nominate(
             round=round,
             title=title,
             title_en=title_en,
@@ -493,7 +495,7 @@ def _groups(builder: Builder, programme: AwardProgramme, last: Month, name: str,
             at=days.opened + dt.timedelta(hours=4 * place + 3),
         )
     _vote(builder, round, days)
-    awards.make_public(round=round, by=builder.users[story.HR], at=days.public)
+    committee.make_public(round=round, by=builder.users[story.HR], at=days.public)
     awards.grant(round=round, by=builder.users[story.HR], at=days.granted)
 
 
@@ -537,7 +539,7 @@ def _open(builder: Builder, programme: AwardProgramme) -> None:
         last = last.next
     zh, en = _quarter(last)
     at = builder.now - dt.timedelta(days=3)
-    awards.open_round(
+    award_rounds.open_round(
         programme=programme,
         version=_version(programme, at),
         name=f"{zh}服务明星",

@@ -12,7 +12,7 @@ from wagtail.models import Locale
 from certificates.models import CertificateDesign
 from core.events import verify_chain
 from core.models import Picture
-from kpi.domain import awards
+from kpi.domain import awards, committee
 from kpi.domain.recognition_access import people_of_numbers, wall_awards
 from kpi.domain.thanks import A_DAY, say_thanks
 from kpi.models import Award, AwardProgramme, AwardRound, HonourWallPage, Nomination, Objection, Rule, Thanks, Vote
@@ -20,9 +20,9 @@ from people.models import Employee
 from portal.house import set_up_house
 from tests.factories.certificates import make_design
 from tests.factories.courses import local, make_course
+from tests.factories.honours import AT, GRANT, PUBLIC, VOTE, House, honoured_team
 from tests.factories.kpi import AWARD, make_published_version
 from tests.factories.people import grant, make_employee, make_unit, make_user
-from tests.kpi.domain.test_awards import AT, GRANT, PUBLIC, VOTE, House, honoured_team
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +67,7 @@ def at_vote(house, *people):
     """A round at the vote with one nomination of each person."""
     round = house.open()
     made = [house.nominate(round, person) for person in people]
-    awards.begin_voting(round=round, by=house.hr, at=VOTE)
+    committee.begin_voting(round=round, by=house.hr, at=VOTE)
     for one in made:
         one.refresh_from_db()
     return round, made
@@ -77,7 +77,7 @@ def public(house, *people):
     round, made = at_vote(house, *people)
     for one in made:
         house.all_vote(one, "yyyy")
-    awards.make_public(round=round, by=house.hr, at=PUBLIC)
+    committee.make_public(round=round, by=house.hr, at=PUBLIC)
     for one in made:
         one.refresh_from_db()
     return round, made
@@ -116,8 +116,8 @@ def _desk(house, client, ids):
 @pytest.fixture
 def ids(house):
     other, nominations = public(house, house.person(name="甲"))
-    objection = awards.object_to(nomination=nominations[0], text="情况", by=make_user(), at=PUBLIC)
-    awards.decide_objection(objection=objection, uphold=False, answer="不属实", by=make_user(), at=PUBLIC)
+    objection = committee.object_to(nomination=nominations[0], text="情况", by=make_user(), at=PUBLIC)
+    committee.decide_objection(objection=objection, uphold=False, answer="不属实", by=make_user(), at=PUBLIC)
     given = awards.grant(round=other, by=make_user(), at=GRANT)
     return {"programme": house.programme.pk, "round": other.pk, "objection": objection.pk, "award": given[0].pk}
 
@@ -275,7 +275,7 @@ def test_pm_w04_who_is_nominated_does_not_answer_the_objection(house, when):
     boss = house.person(user=make_user())
     grant(boss.user, "hr", house.province)
     _round, (nomination,) = public(house, boss)
-    objection = awards.object_to(nomination=nomination, text="情况不符", by=make_user(), at=PUBLIC)
+    objection = committee.object_to(nomination=nomination, text="情况不符", by=make_user(), at=PUBLIC)
     when(PUBLIC)
     response = as_(boss.user).post(
         reverse("kpi:answer_objection", args=[objection.pk]), {"answer": "没有的事", "do": "reject"}
@@ -345,7 +345,7 @@ def test_votes_are_counted_but_not_named_before_the_names_are_public(house, when
     page = text(client.get(address))
     assert "For 3, against 1, abstained 0, recused 0; 4 may vote." in page
     assert "Who voted what" not in page
-    awards.make_public(round=round, by=house.hr, at=PUBLIC)
+    committee.make_public(round=round, by=house.hr, at=PUBLIC)
     page = text(client.get(address))
     assert "委员甲: for" in page
 
@@ -534,10 +534,10 @@ def test_a_team_hangs_once_with_those_of_its_members_who_wish_it():
     members = [house.person(name="甲", user=make_user()), house.person(name="乙")]
     round = house.open()
     nomination = house.nominate(round, None, title="晨星小组", members=members)
-    awards.begin_voting(round=round, by=house.hr, at=VOTE)
+    committee.begin_voting(round=round, by=house.hr, at=VOTE)
     nomination.refresh_from_db()
     house.all_vote(nomination, "yyyy")
-    awards.make_public(round=round, by=house.hr, at=PUBLIC)
+    committee.make_public(round=round, by=house.hr, at=PUBLIC)
     given = awards.grant(round=round, by=house.hr, at=GRANT)
     awards.show_on_wall(award=given[1], shown=False, by=members[0].user, at=GRANT)
     (shown,) = wall_awards()
