@@ -19,7 +19,18 @@ from core.models.jobs import private_storage
 from core.pdf import PdfToolsMissing, join
 from core.periods import Month
 from courses import closed_report
-from courses.domain import catching_up, closing, matters, opening, reconciling, reminders, requests, tallies
+from courses.domain import (
+    catching_up,
+    closing,
+    matters,
+    month_plan,
+    opening,
+    preparing,
+    reconciling,
+    reminders,
+    requests,
+    tallies,
+)
 from courses.domain.access import hr_units
 from courses.models import Course, CourseRun
 from people.domain.access import Actor, visible_units
@@ -55,12 +66,12 @@ class OpenMonth(JobKind):
         values = {"by": job.requested_by, "at": at, "scope": self._scope(job)}
         try:
             with transaction.atomic():
-                run = opening.plan_run(course=course, month=month, by=job.requested_by, at=at)
+                run = month_plan.plan_run(course=course, month=month, by=job.requested_by, at=at)
                 if is_last:
                     opening.open_run(run=run, **values)
                 else:
                     opening.enrol_some(run=run, limit=BATCH, **values)
-        except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunClosed, opening.ClosedForGood):
+        except (month_plan.NothingToLearn, month_plan.DesignNotPublished, opening.RunClosed, opening.ClosedForGood):
             pass  # the page of the month says so beside the course
         return 1
 
@@ -91,10 +102,10 @@ class PrepareMonth(OpenMonth):
         course, month, at = Course.objects.get(pk=course_id), Month.parse(job.arguments["month"]), timezone.now()
         try:
             with transaction.atomic():
-                run = opening.plan_run(course=course, month=month, by=job.requested_by, at=at)
+                run = month_plan.plan_run(course=course, month=month, by=job.requested_by, at=at)
                 limit = None if is_last else BATCH
-                opening.prepare_run(run=run, by=job.requested_by, at=at, scope=self._scope(job), limit=limit)
-        except (opening.NothingToLearn, opening.DesignNotPublished, opening.RunBegun):
+                preparing.prepare_run(run=run, by=job.requested_by, at=at, scope=self._scope(job), limit=limit)
+        except (month_plan.NothingToLearn, month_plan.DesignNotPublished, preparing.RunBegun):
             pass  # the page of the month says so beside the course
         return 1
 
@@ -189,7 +200,7 @@ def prepare_next_month(now: dt.datetime) -> None:
     month = Month.of(timezone.localdate(now)).next
     if month.first_day - timezone.localdate(now) > dt.timedelta(days=DAYS_AHEAD):
         return
-    report = opening.prepare_month(month=month, by=None, at=now, batch=BATCH)
+    report = preparing.prepare_month(month=month, by=None, at=now, batch=BATCH)
     for refusal in report.refused:
         log.warning("%s %s cannot be prepared: %s", refusal.course.code, month, type(refusal.problem).__name__)
 
@@ -202,21 +213,23 @@ def open_published_runs(now: dt.datetime) -> None:
     """
     for run in opening.runs_to_open(at=now):
         until = opening.published_before(run)
-        lines = opening.plan_lines(month=run.month).filter(course=run.course_id, opened_at=None, published_at__lt=until)
+        lines = month_plan.plan_lines(month=run.month).filter(
+            course=run.course_id, opened_at=None, published_at__lt=until
+        )
         day = timezone.localdate(now)
-        people = opening.people_to_enrol(course=run.course, month=run.month, lines=lines, on=day).count()
+        people = month_plan.people_to_enrol(course=run.course, month=run.month, lines=lines, on=day).count()
         values: dict = {"by": None, "at": now, "published_until": until}
         try:
             for _batch in range(people // BATCH):
                 with transaction.atomic():
-                    planned = opening.plan_run(course=run.course, month=run.month, by=None, at=now)
+                    planned = month_plan.plan_run(course=run.course, month=run.month, by=None, at=now)
                     opening.enrol_some(run=planned, limit=BATCH, **values)
             with transaction.atomic():
-                planned = opening.plan_run(course=run.course, month=run.month, by=None, at=now)
+                planned = month_plan.plan_run(course=run.course, month=run.month, by=None, at=now)
                 opening.open_run(run=planned, **values)
         except (
-            opening.NothingToLearn,
-            opening.DesignNotPublished,
+            month_plan.NothingToLearn,
+            month_plan.DesignNotPublished,
             opening.RunClosed,
             opening.ClosedForGood,
         ) as problem:

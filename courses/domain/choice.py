@@ -1,7 +1,7 @@
 """Courses taken by choice: owed to nobody, beside every denominator, and given up again whenever one likes.
 
 Where a person comes into the audience of the month later on, the course becomes owed and what was done stays done: see
-courses.domain.opening. Proving a course without reading it (testing out) is in courses.domain.progress.
+courses.domain.catching_up. Proving a course without reading it (testing out) is in courses.domain.progress.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from certificates.models import Certificate
 from core.events import record_event
 from core.periods import Month
 from courses.domain import tallies
-from courses.domain.opening import DesignNotPublished, NothingToLearn, NotOpenYet, RunClosed, open_for_choice
+from courses.domain.month_plan import DesignNotPublished, NothingToLearn
+from courses.domain.opening import NotOpenYet, RunClosed, open_for_choice
 from courses.domain.progress import accepts_work
 from courses.models import Course, CourseRun, Enrolment
 from people.models import Employee

@@ -25,7 +25,7 @@ from core.models import Event, Job
 from core.periods import Month
 from courses.domain import tallies
 from courses.domain.history import Point, count_at, count_changes, fold
-from courses.domain.opening import plan_lines
+from courses.domain.month_plan import plan_lines
 from courses.domain.queries import Figures
 from courses.domain.reconciling import Report, keep_report, newest_report
 from courses.domain.tallies import COLUMNS

@@ -25,8 +25,9 @@ from core.batches import batches
 from core.events import record_event
 from core.templatetags import interface
 from courses.domain import exceptions
+from courses.domain.catching_up import waiting_for_next_month
 from courses.domain.exceptions import NotPossibleNow
-from courses.domain.opening import planned_people, waiting_for_next_month
+from courses.domain.month_plan import planned_people
 from courses.models import CourseRun, DutyRequest, Enrolment, Matter, PlanLine
 from people.domain.access import Actor, require, visible_employees
 from people.models import Employee, Leave, OrgUnit, Placement
@@ -173,7 +174,7 @@ def _long_leaves(*, run: CourseRun, people: QuerySet[Employee] | None, at: dt.da
     The window begins with the run or with the person; working days are Monday to Friday. With fewer working days at work
     than joiners are given (``joiner_days``) the proposal is to exempt, else that many days after the return. Nothing
     needs to be asked when there is that much time before the due day; and who is away all through and has not begun
-    becomes exempt without asking (courses.domain.opening).
+    becomes exempt without asking (courses.domain.catching_up).
     """
     if at > run.accept_until:
         return

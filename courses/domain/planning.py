@@ -16,7 +16,7 @@ from django.utils import timezone
 from certificates.models import DesignVersion
 from core.events import record_event
 from core.periods import Month
-from courses.domain.opening import hold_run, withdraw_unplanned
+from courses.domain.preparing import hold_run, withdraw_unplanned
 from courses.models import Audience, Course, CourseRun, PlanLine, Programme, Step
 
 

@@ -75,7 +75,7 @@ class PlanLine(models.Model):
 
     A draft until ``published_at``: only then it becomes a run. ``prepared_at`` says since when its people are enrolled
     ahead of the month, unseen by anybody; ``opened_at`` when the duty began. Who joins later comes in by
-    courses.domain.opening.catch_up.
+    courses.domain.catching_up.catch_up.
     """
 
     programme = models.ForeignKey(Programme, on_delete=models.CASCADE, related_name="plan")

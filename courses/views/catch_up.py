@@ -49,7 +49,7 @@ def catch_up(request, month: str):
     runs = list(catching_up.open_runs(month=wanted))
     people = visible_employees(actor, "PM-T01")
     if request.GET.get("now"):
-        previews = [opening.preview_catch_up(run=run, at=at) for run in runs]
+        previews = [catching_up.preview_catch_up(run=run, at=at) for run in runs]
         now = [_preview(preview, people) for preview in previews]
         if request.headers.get("HX-Request"):
             return render(request, "courses/_catch_up_now.html", {"now": now, "month": wanted})
@@ -88,7 +88,7 @@ def _counts(one: catching_up.Round, sees_all: bool) -> dict:
     }
 
 
-def _preview(preview: opening.CatchUpPreview, people: QuerySet[Employee]) -> dict:
+def _preview(preview: catching_up.CatchUpPreview, people: QuerySet[Employee]) -> dict:
     mine = people.order_by().values("pk")
     lines = []
     for what in (*catching_up.DONE, "waiting", "stay"):
@@ -112,7 +112,7 @@ def _do(request, actor: Actor, month, at):
     reports = []
     for run in runs:
         with suppress(opening.RunClosed):  # somebody closed it a moment ago
-            reports.append(opening.catch_up(run=run, by=request.user, at=at))
+            reports.append(catching_up.catch_up(run=run, by=request.user, at=at))
     if runs_the_company(actor):
         counts = {name: sum(getattr(report, name) for report in reports) for name in catching_up.DONE}
         waiting = sum(report.waiting for report in reports)

@@ -16,7 +16,7 @@ from core.jobs import start_job
 from core.models import Job
 from core.periods import Month
 from core.templatetags import interface
-from courses.domain import closing, opening
+from courses.domain import closing, month_plan, opening, preparing
 from courses.domain.access import hr_units, own_plan_lines, runs_the_company
 from courses.domain.queries import Figures, run_figures
 from courses.models import Course, CourseRun
@@ -104,7 +104,7 @@ def months(request):
 
 def _lines_by_course(actor, month: Month) -> dict[Course, list]:
     by_course: dict[Course, list] = {}
-    for line in opening.plan_lines(month=month, scope=hr_units(actor)):
+    for line in month_plan.plan_lines(month=month, scope=hr_units(actor)):
         by_course.setdefault(line.course, []).append(line)
     return by_course
 
@@ -120,7 +120,7 @@ def month(request, month: str):
     lines = _lines_by_course(actor, wanted)
     runs = {run.course_id: run for run in CourseRun.objects.filter(month=wanted).select_related("course")}
     figures = run_figures(runs=runs.values(), units=units)
-    ahead = opening.people_ahead(runs=runs.values(), units=units)
+    ahead = preparing.people_ahead(runs=runs.values(), units=units)
     drafts = own_plan_lines(actor).filter(month=wanted, published_at=None, opened_at=None, programme__active=True)
     on = max(timezone.localdate(at), wanted.first_day)
     courses = {course.pk: course for course in lines}
@@ -137,7 +137,7 @@ def month(request, month: str):
                 "run": run,
                 "state": run.state if run else CourseRun.State.PLANNED,
                 "lines": course_lines,
-                "times": run or CourseRun(course=course, month=wanted, **opening.default_times(wanted)),
+                "times": run or CourseRun(course=course, month=wanted, **month_plan.default_times(wanted)),
                 "figures": figures.get(run.pk) if run else None,
                 "only_by_choice": not course_lines and run is not None and not figures[run.pk].owes,
                 "ahead": ahead.get(run.pk) if run else None,
@@ -172,7 +172,7 @@ def month(request, month: str):
         "prepared": sum(1 for row in can_open if row["prepared"]),
         "ahead": sum(row["ahead"].assigned for row in can_open if row["ahead"]),
         "leaves": sum(row["preview"].leaves for row in can_open),
-        "may_prepare": at < opening.default_times(wanted)["opens_at"],
+        "may_prepare": at < month_plan.default_times(wanted)["opens_at"],
         "days_ahead": DAYS_AHEAD,
         "drafts": drafts.count(),
         "plan_url": f"{reverse('courses:plan')}?year={wanted.year}",
@@ -259,7 +259,7 @@ def _shared_before_the_day(actor, month: Month, lines: dict[Course, list], at) -
     if runs_the_company(actor):
         return []
     runs = {run.course_id: run for run in CourseRun.objects.filter(month=month)}
-    early = opening.default_times(month)["opens_at"]
+    early = month_plan.default_times(month)["opens_at"]
     wait = [
         course
         for course in lines
@@ -267,7 +267,7 @@ def _shared_before_the_day(actor, month: Month, lines: dict[Course, list], at) -
         if (run.opens_at if run else early) > at
     ]
     own = {line.pk for some in lines.values() for line in some}
-    others = opening.plan_lines(month=month).filter(course__in=wait, opened_at=None).exclude(pk__in=own)
+    others = month_plan.plan_lines(month=month).filter(course__in=wait, opened_at=None).exclude(pk__in=own)
     return sorted({line.course.title for line in others})
 
 
@@ -275,7 +275,7 @@ def _as_job(kind: str, request, month: Month, lines: dict[Course, list], at) -> 
     """Start a job when too many people have to be enrolled for one request; who was enrolled ahead is no work."""
     on = max(timezone.localdate(at), month.first_day)
     people = {
-        course.pk: opening.people_to_enrol(course=course, month=month, lines=some, on=on).count()
+        course.pk: month_plan.people_to_enrol(course=course, month=month, lines=some, on=on).count()
         for course, some in lines.items()
     }
     if sum(people.values()) <= IN_THE_REQUEST:
@@ -293,7 +293,7 @@ def prepare_month(request, month: str):
     require(actor, "PM-M01")
     wanted, at = month_or_404(month), timezone.now()
     back = HttpResponseRedirect(reverse("courses:month", args=[wanted]))
-    if at >= opening.default_times(wanted)["opens_at"]:
+    if at >= month_plan.default_times(wanted)["opens_at"]:
         messages.info(request, _("This month has begun: open it instead."))
         return back
     lines = {
@@ -306,7 +306,7 @@ def prepare_month(request, month: str):
         return back
     if _as_job("courses.prepare_month", request, wanted, lines, at):
         return back
-    report = opening.prepare_month(month=wanted, by=request.user, at=at, scope=hr_units(actor))
+    report = preparing.prepare_month(month=wanted, by=request.user, at=at, scope=hr_units(actor))
     if report.changed:
         text = ngettext(
             "%(number)d person is enrolled ahead, %(exempt)d of them exempt. Nobody sees it before the month opens.",

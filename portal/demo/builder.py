@@ -25,10 +25,12 @@ from core.periods import Month
 from core.spreadsheets import write_csv
 from core.statistics import gather_statistics
 from courses.domain.audiences import save_audience
+from courses.domain.catching_up import catch_up
 from courses.domain.choice import give_up, offer_of, take_course
-from courses.domain.opening import catch_up, close_run, open_month, prepare_month
+from courses.domain.opening import close_run, open_month
 from courses.domain.people_lists import add_by_number, make_list
 from courses.domain.planning import plan_course
+from courses.domain.preparing import prepare_month
 from courses.domain.progress import complete_step, visit_step
 from courses.domain.takeover import DoneStep, take_over_steps
 from courses.models import Audience, CourseRun, Enrolment, PlanLine, Programme, RunStep, Step, StepCompletion

@@ -11,7 +11,7 @@ from certificates.domain.issuing import publish_design
 from certificates.models import CertificateDesign
 from core.periods import Month
 from courses.domain import tallies
-from courses.domain.opening import default_times
+from courses.domain.month_plan import default_times
 from courses.models import (
     Audience,
     Course,
@@ -198,3 +198,8 @@ def course_of(page):
 def local(year, month, day, hour=0, minute=0, second=0):
     """A moment in local time."""
     return timezone.make_aware(dt.datetime(year, month, day, hour, minute, second))
+
+
+def duty_states(run):
+    """{name: state} of the duties of a run."""
+    return dict(Enrolment.objects.filter(run=run).values_list("employee__name", "state"))

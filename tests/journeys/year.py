@@ -15,7 +15,19 @@ from django.utils import translation
 
 from core.periods import Month
 from core.statistics import gather_statistics
-from courses.domain import audiences, choice, closing, exceptions, opening, people_lists, progress, requests, tallies
+from courses.domain import (
+    audiences,
+    catching_up,
+    choice,
+    closing,
+    exceptions,
+    opening,
+    people_lists,
+    preparing,
+    progress,
+    requests,
+    tallies,
+)
 from courses.domain.history import Stand as HistoryStand
 from courses.domain.history import changes_since, figures_as_of
 from courses.models import Audience, ClosedFigure, CourseRun, DutyRequest, Enrolment, MonthClose, PeopleList, Tally
@@ -310,7 +322,7 @@ class Company:
     # --- the calendar
     def prepare_month(self, month: Month, day: dt.date) -> None:
         """Make the duties ahead."""
-        opening.prepare_month(month=month, by=self.hr, at=moment(day, 21))
+        preparing.prepare_month(month=month, by=self.hr, at=moment(day, 21))
         self.oracle.prepare_month(month)
 
     def open_month(self, month: Month) -> None:
@@ -326,8 +338,8 @@ class Company:
             if at > run.accept_until:
                 opening.close_run(run=run, by=self.hr, at=at)
             else:
-                report = opening.catch_up(run=run, by=self.hr, at=at)
-                assert not report.changed or not opening.catch_up(run=run, by=self.hr, at=at).changed
+                report = catching_up.catch_up(run=run, by=self.hr, at=at)
+                assert not report.changed or not catching_up.catch_up(run=run, by=self.hr, at=at).changed
         self.oracle.keep_up(at)
         requests.lapse_requests(at=at)
         self.oracle.lapse(at)

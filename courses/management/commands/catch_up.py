@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from courses.domain.opening import catch_up
+from courses.domain.catching_up import catch_up
 from courses.models import CourseRun
 
 

@@ -2,7 +2,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from core.periods import Month
-from courses.domain.opening import open_month, plan_lines, preview_run
+from courses.domain.month_plan import plan_lines
+from courses.domain.opening import open_month, preview_run
 from courses.models import CourseRun
 
 

@@ -2,7 +2,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from core.periods import Month
-from courses.domain.opening import RunBegun, prepare_month
+from courses.domain.preparing import RunBegun, prepare_month
 from courses.tasks import BATCH
 
 

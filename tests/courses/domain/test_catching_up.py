@@ -2,12 +2,32 @@ import datetime as dt
 
 import pytest
 
-from core.models import Job
-from courses.domain import catching_up, opening
-from courses.domain.catching_up import DONE, effect_on_runs, events_of, people_of_round, rounds
+from core.models import Event, Job
+from core.periods import end_of
+from courses.domain import catching_up, exceptions, opening
+from courses.domain.catching_up import (
+    DONE,
+    RunNotOpen,
+    catch_up,
+    effect_on_runs,
+    events_of,
+    people_of_round,
+    rounds,
+    waiting_people,
+)
+from courses.domain.queries import unit_figures
 from courses.models import CourseRun, Enrolment
 from people.models import Employee, Leave
-from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_enrolment, make_programme
+from tests.factories.courses import (
+    NOVEMBER,
+    duty_states,
+    local,
+    make_audience,
+    make_course,
+    make_enrolment,
+    make_programme,
+    make_run,
+)
 from tests.factories.people import make_employee, make_leave, make_unit, make_user
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +63,127 @@ def _move(person, unit):
     person.placements.create(unit=unit, starts_on=dt.date(2026, 11, 5))
 
 
+# --- what it does ---------------------------------------------------------------------------------------------------
+@pytest.fixture
+def by():
+    return make_user()
+
+
+@pytest.fixture
+def branch():
+    return make_unit(make_unit(make_unit()))
+
+
+@pytest.fixture
+def open_course(branch):
+    make_employee(unit=branch, name="first")
+    return _open(make_audience(branch))
+
+
+def test_catch_up_gives_nothing_to_who_leaves_today(open_course, branch, by):
+    """The duty would be withdrawn by the next catching up, so a second one would change something."""
+    make_employee(branch, name="today", state="left", left_on=dt.date(2026, 11, 10), hired_on=dt.date(2026, 11, 9))
+    make_employee(branch, name="tomorrow", state="left", left_on=dt.date(2026, 11, 11), hired_on=dt.date(2026, 11, 9))
+
+    assert catch_up(run=open_course, by=by, at=local(2026, 11, 10, 22)).joined == 1
+    assert not catch_up(run=open_course, by=by, at=local(2026, 11, 10, 22)).changed
+    assert duty_states(open_course) == {"first": "assigned", "tomorrow": "assigned"}
+
+
+def test_catch_up_enrols_joiners_while_days_are_left(open_course, branch, by):
+    make_employee(unit=branch, name="joiner", hired_on=dt.date(2026, 11, 10))
+
+    report = catch_up(run=open_course, by=by, at=local(2026, 11, 24))
+
+    assert (report.joined, report.waiting) == (1, 0)
+    assert Enrolment.objects.get(employee__name="joiner").reason == "joined"
+    assert catch_up(run=open_course, by=by, at=local(2026, 11, 24)).changed == 0
+
+
+def test_catch_up_reports_who_waits_for_the_next_month(open_course, branch, by):
+    late = make_employee(unit=branch, hired_on=dt.date(2026, 11, 10))
+
+    report = catch_up(run=open_course, by=by, at=local(2026, 11, 25))
+
+    assert (report.joined, report.waiting) == (0, 1)
+    assert list(waiting_people(run=open_course, at=local(2026, 11, 25))) == [late]
+    assert Event.objects.filter(chain="months", action="caught up").count() == 0
+
+
+def test_catch_up_lets_the_duty_follow_its_person_until_it_is_due(open_course, by):
+    person = Employee.objects.get(name="first")
+    other = make_unit(make_unit())
+    post = person.placements.get()
+    post.ends_on = dt.date(2026, 11, 14)
+    post.save()
+    person.placements.create(unit=other, starts_on=dt.date(2026, 11, 15))
+    Employee.objects.filter(pk=person.pk).update(unit=other)
+
+    report = catch_up(run=open_course, by=by, at=local(2026, 11, 16))
+
+    enrolment = Enrolment.objects.get()
+    assert (report.moved, enrolment.unit, enrolment.unit_set) == (1, other, post.unit)
+    assert unit_figures(unit=other, month=NOVEMBER).assigned == 1
+    assert unit_figures(unit=post.unit, month=NOVEMBER).assigned == 0
+
+    third = make_unit(make_unit())  # moved again after the due day: the duty stays
+    person.placements.filter(ends_on=None).update(ends_on=dt.date(2026, 12, 1))
+    person.placements.create(unit=third, starts_on=dt.date(2026, 12, 2))
+    Employee.objects.filter(pk=person.pk).update(unit=third)
+    assert catch_up(run=open_course, by=by, at=local(2026, 12, 3)).moved == 0
+
+
+def test_catch_up_withdraws_leavers_and_takes_them_back(open_course, by):
+    Employee.objects.filter(name="first").update(state="left", left_on=dt.date(2026, 11, 12))
+    gone = catch_up(run=open_course, by=by, at=local(2026, 11, 15))
+    assert (gone.withdrawn, duty_states(open_course)) == (1, {"first": "withdrawn"})
+    assert Enrolment.objects.get().reason == "left"
+
+    Employee.objects.filter(name="first").update(state="active", left_on=None)
+    back = catch_up(run=open_course, by=by, at=local(2026, 11, 16))
+    assert (back.returned, duty_states(open_course)) == (1, {"first": "assigned"})
+
+
+def test_an_extended_duty_of_a_leaver_is_withdrawn_by_the_rule_and_returns_with_its_person(open_course, by):
+    until = dt.date(2026, 12, 5)
+    exceptions.extend_due(enrolment=Enrolment.objects.get(), until=until, by=by, at=local(2026, 11, 5), reason="项目")
+    Employee.objects.filter(name="first").update(state="left", left_on=dt.date(2026, 11, 12))
+    catch_up(run=open_course, by=None, at=local(2026, 11, 15))
+    gone = Enrolment.objects.get()
+    assert (gone.state, gone.reason, gone.reason_text, gone.decided_by) == ("withdrawn", "left", "", None)
+
+    Employee.objects.filter(name="first").update(state="active", left_on=None)
+    assert catch_up(run=open_course, by=None, at=local(2026, 11, 16)).returned == 1
+    back = Enrolment.objects.get()
+    assert (back.state, back.due_at) == ("assigned", end_of(until))
+
+
+def test_catch_up_keeps_what_a_leaver_has_done(branch, by):
+    run = make_run()
+    make_enrolment(make_employee(unit=branch, name="done"), run, state="completed")
+    Employee.objects.filter(name="done").update(state="left", left_on=dt.date(2026, 11, 12))
+
+    assert catch_up(run=run, by=by, at=local(2026, 11, 15)).withdrawn == 0
+    assert duty_states(run) == {"done": "completed"}
+
+
+def test_catch_up_exempts_for_leave_and_takes_back_when_the_leave_goes(open_course, by):
+    leave = make_leave(Employee.objects.get(name="first"), dt.date(2026, 11, 1), dt.date(2026, 11, 30))
+    away = catch_up(run=open_course, by=by, at=local(2026, 11, 5))
+    assert (away.exempted, away.joined, duty_states(open_course)) == (1, 0, {"first": "exempt"})
+
+    leave.delete()
+    back = catch_up(run=open_course, by=by, at=local(2026, 11, 6))
+    assert (back.returned, duty_states(open_course)) == (1, {"first": "assigned"})
+
+
+@pytest.mark.parametrize(("state", "problem"), [("planned", RunNotOpen), ("closed", opening.RunClosed)])
+def test_catch_up_refuses_a_run_that_is_not_open(state, problem, by):
+    with pytest.raises(problem):
+        catch_up(run=make_run(state=state), by=by, at=FIRST)
+
+
+# --- what it would do, and what it did ------------------------------------------------------------------------------
 @pytest.fixture
 def story(group, east, west):
     """A run of the east and what happened to its people since: {what: the people to whom catching up should do it}."""
@@ -53,7 +194,7 @@ def story(group, east, west):
     run = _open(make_audience(east))
     people["rehired"].state, people["rehired"].left_on = "left", dt.date(2026, 11, 3)
     people["rehired"].save()
-    opening.catch_up(run=run, by=None, at=local(2026, 11, 4, 9))
+    catch_up(run=run, by=None, at=local(2026, 11, 4, 9))
 
     people["rehired"].state, people["rehired"].left_on = "active", None
     people["rehired"].save()
@@ -88,27 +229,27 @@ def _names(people):
 
 def test_the_preview_is_what_catching_up_then_does(story, east):
     before = list(Enrolment.objects.order_by("pk").values())
-    preview = opening.preview_catch_up(run=story, at=LATER)
+    preview = catching_up.preview_catch_up(run=story, at=LATER)
     assert {what: _names(getattr(preview, what)) for what in DONE} == EXPECTED
     assert _names(preview.stay) == ["out"]
     assert before == list(Enrolment.objects.order_by("pk").values()), "looking changes nothing"
 
-    report = opening.catch_up(run=story, by=None, at=LATER)
+    report = catch_up(run=story, by=None, at=LATER)
     assert {what: getattr(report, what) for what in DONE} == {what: len(names) for what, names in EXPECTED.items()}
-    after = opening.preview_catch_up(run=story, at=LATER)
+    after = catching_up.preview_catch_up(run=story, at=LATER)
     assert {what: _names(getattr(after, what)) for what in DONE} == {what: [] for what in DONE}
-    assert opening.catch_up(run=story, by=None, at=LATER + dt.timedelta(hours=1)).changed == 0
+    assert catch_up(run=story, by=None, at=LATER + dt.timedelta(hours=1)).changed == 0
 
 
 def test_who_is_hired_too_late_waits_in_both(story, east):
     at = local(2026, 11, 28, 9)
-    waiting = _names(opening.preview_catch_up(run=story, at=at).waiting)
+    waiting = _names(catching_up.preview_catch_up(run=story, at=at).waiting)
     assert waiting == ["joined_away", "joiner", "late", "moved_in"]
-    assert opening.catch_up(run=story, by=None, at=at).waiting == len(waiting)
+    assert catch_up(run=story, by=None, at=at).waiting == len(waiting)
 
 
 def test_each_round_names_the_people_behind_its_counts(story, east, django_assert_num_queries):
-    opening.catch_up(run=story, by=None, at=LATER)
+    catch_up(run=story, by=None, at=LATER)
     events = list(events_of(runs=[story]))
     everybody = Employee.objects.all()
     with django_assert_num_queries(1):
@@ -125,17 +266,17 @@ def test_each_round_names_the_people_behind_its_counts(story, east, django_asser
 
 
 def test_pm_t01_a_round_counts_the_people_one_may_see(story, east):
-    opening.catch_up(run=story, by=None, at=LATER)
+    catch_up(run=story, by=None, at=LATER)
     some = Employee.objects.filter(name__in=["joiner", "out"])
     (newest, _oldest) = rounds(events=events_of(runs=[story]), runs=[story], people=some)
     assert newest.counts == {"joined": 1, "moved": 1, "exempted": 0, "withdrawn": 0, "returned": 0}
 
 
 def test_who_moved_out_of_the_audience_keeps_the_duty(story, east, west):
-    opening.catch_up(run=story, by=None, at=LATER)
+    catch_up(run=story, by=None, at=LATER)
     duty = Enrolment.objects.get(run=story, employee__name="out")
     assert (duty.state, duty.unit, duty.reason) == ("assigned", west, "plan")
-    assert _names(opening.preview_catch_up(run=story, at=LATER).stay) == ["out"]
+    assert _names(catching_up.preview_catch_up(run=story, at=LATER).stay) == ["out"]
 
 
 def test_a_duty_withdrawn_before_the_opening_returns_with_its_person(group, east):
@@ -144,12 +285,12 @@ def test_a_duty_withdrawn_before_the_opening_returns_with_its_person(group, east
     Enrolment.objects.filter(run=run).update(state="withdrawn", reason="moved", changed_at=FIRST)
     hr = make_employee(unit=group, with_user=True).user
     Enrolment.objects.filter(employee=other).update(decided_by=hr)
-    assert _names(opening.preview_catch_up(run=run, at=LATER).returned) == ["back"]
-    assert opening.catch_up(run=run, by=None, at=LATER).returned == 1
+    assert _names(catching_up.preview_catch_up(run=run, at=LATER).returned) == ["back"]
+    assert catch_up(run=run, by=None, at=LATER).returned == 1
     states = dict(Enrolment.objects.values_list("employee__name", "state"))
     assert states == {"back": "assigned", "decided": "withdrawn"}
     Enrolment.objects.filter(employee=one).update(state="withdrawn", reason="moved", changed_at=LATER)
-    assert opening.catch_up(run=run, by=None, at=local(2026, 11, 28, 9)).returned == 0, "too late for this month"
+    assert catch_up(run=run, by=None, at=local(2026, 11, 28, 9)).returned == 0, "too late for this month"
 
 
 def test_the_clock_keeps_when_it_looked_and_a_fault_in_one_run_does_not_hold_up_the_others(
@@ -159,14 +300,14 @@ def test_the_clock_keeps_when_it_looked_and_a_fault_in_one_run_does_not_hold_up_
     first = _open(make_audience(east))
     second = _open(make_audience(east))
     joiner = make_employee(unit=east, hired_on=dt.date(2026, 11, 2))
-    real = opening.catch_up
+    real = catching_up.catch_up
 
     def failing(*, run, **values):
         if run.pk == first.pk:
             raise ValueError("broken")
         return real(run=run, **values)
 
-    monkeypatch.setattr(opening, "catch_up", failing)
+    monkeypatch.setattr(catching_up, "catch_up", failing)
     assert catching_up.looked_last_at() is None
     for hours in (0, 1):
         catching_up.catch_up_by_the_clock(at=LATER + dt.timedelta(hours=hours))
@@ -219,7 +360,7 @@ def test_who_took_the_course_by_choice_enters_with_a_changed_rule_and_joins(grou
 
     audience.rule = rule
     audience.save()
-    report = opening.catch_up(run=run, by=None, at=LATER)
+    report = catch_up(run=run, by=None, at=LATER)
     everybody = Employee.objects.all()
     (round_,) = rounds(events=events_of(runs=[run]), runs=[run], people=everybody)
     assert {what: number for what, number in round_.counts.items() if number} == {"joined": 3, "exempted": 1}

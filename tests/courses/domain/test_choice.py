@@ -6,10 +6,11 @@ from certificates.domain.issuing import revoke_certificate
 from core.events import verify_chain
 from core.models import Event
 from core.periods import Month
-from courses.domain import choice, opening, queries, tallies
+from courses.domain import catching_up, choice, month_plan, opening, queries, tallies
+from courses.domain.catching_up import catch_up
 from courses.domain.choice import AlreadyOwed, NotByChoice, NotGivenUp, NotReady, PlannedLater, give_up, take_course
 from courses.domain.exceptions import reinstate_enrolment, withdraw_enrolment
-from courses.domain.opening import catch_up, open_month, open_run
+from courses.domain.opening import open_month, open_run
 from courses.domain.progress import complete_step
 from courses.domain.queries import Figures, ListState, unit_figures
 from courses.models import CourseRun, Enrolment, EnrolmentChange, RunStep, StepCompletion, Tally
@@ -271,7 +272,7 @@ def test_open_run_makes_what_was_taken_by_choice_owed_and_keeps_what_was_done(pe
         course=course,
         month=NOVEMBER,
         run=enrolment.run,
-        lines=opening.plan_lines(month=NOVEMBER),
+        lines=month_plan.plan_lines(month=NOVEMBER),
         on=later.date(),
     )
     assert (preview.enters, preview.enrolled) == (2, 0)
@@ -312,7 +313,7 @@ def test_catch_up_makes_a_volunteer_who_comes_into_the_audience_owe_it(person, b
     assert catch_up(run=run, by=by, at=AT).changed == 0
 
     Employee.objects.filter(pk=person.pk).update(position=make_position(job_family="sales"))
-    assert [one.pk for one in opening.preview_catch_up(run=run, at=AT).joined] == [person.pk]
+    assert [one.pk for one in catching_up.preview_catch_up(run=run, at=AT).joined] == [person.pk]
     report = catch_up(run=run, by=by, at=AT)
 
     assert (report.joined, report.changed) == (1, 1)

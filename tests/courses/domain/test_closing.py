@@ -8,19 +8,10 @@ from django.db import DatabaseError, connection, transaction
 
 from core.events import verify_chain
 from core.models import Event
-from courses.domain import closing, exceptions, history, opening, progress
+from courses.domain import catching_up, closing, exceptions, history, opening, progress
 from courses.domain.queries import Figures
 from courses.domain.reconciling import Report, keep_report
-from courses.models import (
-    ClosedFigure,
-    CourseRun,
-    DutyRequest,
-    Enrolment,
-    Matter,
-    MonthClose,
-    SignOff,
-    Tally,
-)
+from courses.models import ClosedFigure, CourseRun, DutyRequest, Enrolment, Matter, MonthClose, SignOff, Tally
 from people.domain.moves import move_employee
 from people.domain.units import move_unit, rename_unit
 from people.models import OrgUnit, RosterImport
@@ -380,7 +371,7 @@ def test_a_closed_month_does_not_move_whatever_happens_after(world, at):
     move_employee(employee=person, unit=world.west, position=None, manager=None, on=LATER.date(), by=world.by, at=LATER)
     make_enrolment(make_employee(unit=world.east), world.run, assigned_at=LATER)
     for run in (world.run, world.other):
-        opening.catch_up(run=run, by=world.by, at=LATER)
+        catching_up.catch_up(run=run, by=world.by, at=LATER)
         opening.close_run(run=run, by=world.by, at=local(2027, 1, 1, 1))
     closing.recount_month(month=NOVEMBER)
     for act in (

@@ -8,7 +8,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from courses.domain import exceptions, history, opening, progress
+from courses.domain import catching_up, exceptions, history, opening, progress
 from courses.domain.closing import month_figures
 from courses.domain.history import Change, How, Point, Stand
 from courses.domain.queries import Figures
@@ -134,7 +134,7 @@ def _act(act, pick, by, at, step):
             recount(run=run)
     else:
         for run in CourseRun.objects.all():
-            opening.catch_up(run=run, by=by, at=at)
+            catching_up.catch_up(run=run, by=by, at=at)
 
 
 @given(acts=st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 40)), min_size=1, max_size=12))
@@ -242,7 +242,7 @@ def test_a_leaver_whose_duty_was_extended_before_is_a_change_of_the_roster(by):
     enrolment = make_enrolment(make_employee(unit=branch), run)
     exceptions.extend_due(enrolment=enrolment, until=dt.date(2026, 12, 20), by=by, at=_day(1), reason="项目")
     mark_left(employee=enrolment.employee, on=_day(10).date(), by=by, at=_day(10), reason="x")
-    opening.catch_up(run=run, by=None, at=_day(12))
+    catching_up.catch_up(run=run, by=None, at=_day(12))
     (change,) = history.changes_since(month=NOVEMBER, at=_day(5))
     owed, gone = Stand("assigned", None, False, branch), Stand("withdrawn", None, False, branch)
     assert (change.before, change.now, change.how, change.by, change.at) == (owed, gone, How.ROSTER, None, _day(12))

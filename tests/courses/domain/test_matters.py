@@ -5,8 +5,8 @@ from django.utils import translation
 
 from core.models import Event
 from courses.domain import exceptions, matters
+from courses.domain.catching_up import catch_up
 from courses.domain.matters import Look, find_matters
-from courses.domain.opening import catch_up
 from courses.models import Enrolment, EnrolmentChange, Matter, PlanLine, Programme, Tally
 from people.domain.access import Actor
 from people.models import Employee, Placement

@@ -5,7 +5,7 @@ import pytest
 from core.events import verify_chain
 from core.models import Event
 from core.periods import Month
-from courses.domain import opening, planning
+from courses.domain import opening, planning, preparing
 from courses.domain.planning import LineState
 from courses.models import CourseRun, Enrolment, PlanLine, Programme
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_design, make_programme, make_step
@@ -153,7 +153,7 @@ def test_a_prepared_line_that_leaves_withdraws_whom_no_other_line_selects(unit, 
     course = make_course(code="A-1")
     make_programme(make_audience(branch), plan=[(course, DECEMBER)])
     large = make_programme(make_audience(unit), plan=[(course, DECEMBER)])
-    opening.prepare_month(month=DECEMBER, by=by, at=AT)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AT)
     run = CourseRun.objects.get()
 
     def states():
@@ -166,7 +166,7 @@ def test_a_prepared_line_that_leaves_withdraws_whom_no_other_line_selects(unit, 
 
     planning.plan_course(programme=large, course=course, month=DECEMBER, by=by, at=AT, published=True)
     assert states() == withdrawn
-    opening.prepare_month(month=DECEMBER, by=by, at=AT)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AT)
     assert states() == {"only of the large line": ("assigned", "plan"), "of both": ("assigned", "plan")}
 
     planning.move_course(line=PlanLine.objects.get(programme=large), month=JANUARY, by=by, at=AT)
@@ -216,7 +216,7 @@ def test_publish_year_publishes_the_drafts_to_come_once_with_one_event(unit, by)
 def test_unpublish_lines_takes_all_or_none_and_not_what_is_prepared(unit, by):
     programme = make_programme(make_audience(unit), plan=[(make_course(), DECEMBER), (make_course(), JANUARY)])
     december, january = PlanLine.objects.order_by("month")
-    opening.prepare_month(month=DECEMBER, by=by, at=AT)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AT)
 
     with pytest.raises(planning.LinePrepared):
         planning.unpublish_lines(programme=programme, lines=[december.pk, january.pk], by=by, at=AT)
@@ -233,7 +233,7 @@ def test_unpublish_lines_takes_all_or_none_and_not_what_is_prepared(unit, by):
 def test_drafts_are_neither_prepared_nor_opened(programme, unit, by):
     make_employee(unit=unit)
     planning.plan_course(programme=programme, course=make_course(), month=DECEMBER, by=by, at=AT)
-    assert opening.prepare_month(month=DECEMBER, by=by, at=AT) == opening.MonthAhead(month=DECEMBER)
+    assert preparing.prepare_month(month=DECEMBER, by=by, at=AT) == preparing.MonthAhead(month=DECEMBER)
     assert opening.open_month(month=DECEMBER, by=by, at=AT) == opening.MonthReport(month=DECEMBER)
     assert not CourseRun.objects.exists()
 
@@ -254,7 +254,7 @@ def test_year_plan_says_how_every_line_stands(unit, by, django_assert_num_querie
     )
     planning.plan_course(programme=programme, course=opened, month=DECEMBER, by=by, at=AT)
     opening.open_month(month=NOVEMBER, by=by, at=AT)
-    opening.prepare_month(month=DECEMBER, by=by, at=AT)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AT)
 
     with django_assert_num_queries(3):
         plan = planning.year_plan(programme=programme, year=2026, at=AT)

@@ -9,7 +9,7 @@ from django.http import Http404
 from core.events import verify_chain
 from core.models import Event
 from core.periods import Month
-from courses.domain import opening, tallies
+from courses.domain import catching_up, month_plan, opening, preparing, tallies
 from courses.domain.access import own_enrolment_or_404, visible_enrolments
 from courses.domain.queries import (
     courses_of_month,
@@ -67,13 +67,13 @@ def test_prepare_month_enrols_ahead_and_a_second_call_changes_nothing(unit, by):
     make_employee(unit=unit, name="begins later", hired_on=dt.date(2026, 12, 2))
     course = _planned(unit)
 
-    report = opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    report = preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
     run = CourseRun.objects.get(course=course)
     changes = EnrolmentChange.objects.count()
-    again = opening.prepare_month(month=DECEMBER, by=by, at=AHEAD + dt.timedelta(hours=1))
+    again = preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD + dt.timedelta(hours=1))
 
-    assert report.runs == [opening.AheadReport(run=run, lines=1, enrolled=3, people=3, exempt=1)]
-    assert again.runs == [opening.AheadReport(run=run, people=3, exempt=1)]
+    assert report.runs == [preparing.AheadReport(run=run, lines=1, enrolled=3, people=3, exempt=1)]
+    assert again.runs == [preparing.AheadReport(run=run, people=3, exempt=1)]
     assert (report.people, report.enrolled, report.exempt, report.changed, again.changed) == (3, 3, 1, 4, 0)
     assert _states(run) == {
         "here": ("assigned", "plan"),
@@ -89,7 +89,7 @@ def test_prepare_month_enrols_ahead_and_a_second_call_changes_nothing(unit, by):
 def test_what_is_prepared_is_owed_and_seen_by_nobody(unit, by):
     person = make_employee(unit=unit, with_user=True)
     _planned(unit)
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
     run, enrolment = CourseRun.objects.get(), Enrolment.objects.get()
     hr = make_user()
     grant(hr, "hr", unit)
@@ -120,7 +120,7 @@ def test_preparing_keeps_up_with_the_roster(unit, by):
         make_employee(unit=unit, position=old, name=name) for name in ("stays", "leaves", "moves", "away", "suspended")
     )
     course = _planned(unit)
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
     run = CourseRun.objects.get(course=course)
 
     Employee.objects.filter(pk=leaves.pk).update(state="left", left_on=dt.date(2026, 11, 25))
@@ -128,7 +128,7 @@ def test_preparing_keeps_up_with_the_roster(unit, by):
     Employee.objects.filter(pk=suspended.pk).update(state="suspended")
     leave = make_leave(away, dt.date(2026, 12, 1), dt.date(2026, 12, 31))
     make_employee(unit=unit, name="joins")
-    (second,) = opening.prepare_month(month=DECEMBER, by=by, at=AHEAD + dt.timedelta(days=2)).runs
+    (second,) = preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD + dt.timedelta(days=2)).runs
     assert (second.enrolled, second.withdrawn, second.returned, second.moved) == (1, 2, 0, 1)
     assert _states(run) == {
         "stays": ("assigned", "plan"),
@@ -143,7 +143,7 @@ def test_preparing_keeps_up_with_the_roster(unit, by):
 
     leave.delete()
     Employee.objects.filter(pk__in=[leaves.pk, suspended.pk]).update(state="active", left_on=None)
-    (third,) = opening.prepare_month(month=DECEMBER, by=by, at=AHEAD + dt.timedelta(days=3)).runs
+    (third,) = preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD + dt.timedelta(days=3)).runs
     assert (third.enrolled, third.withdrawn, third.returned, third.exempt) == (0, 0, 2, 0)
     assert set(_states(run).values()) == {("assigned", "plan")}
 
@@ -152,9 +152,9 @@ def test_prepare_run_in_parts_gives_the_same(unit, by):
     for _ in range(5):
         make_employee(unit=unit)
     _planned(unit)
-    report = opening.prepare_month(month=DECEMBER, by=by, at=AHEAD, batch=2)
+    report = preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD, batch=2)
     assert [(run.lines, run.enrolled, run.people) for run in report.runs] == [(1, 2, 2), (0, 2, 4), (0, 1, 5)]
-    assert opening.prepare_month(month=DECEMBER, by=by, at=AHEAD, batch=2).changed == 0
+    assert preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD, batch=2).changed == 0
 
 
 def test_prepare_month_of_a_scope_takes_only_its_audiences(by):
@@ -165,10 +165,10 @@ def test_prepare_month_of_a_scope_takes_only_its_audiences(by):
         make_employee(unit=one, name=one.code)
         make_programme(make_audience(one), plan=[(course, DECEMBER)])
 
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD, scope=[east])
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD, scope=[east])
     run = CourseRun.objects.get()
     assert set(_states(run)) == {east.code}
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD, scope=[west])
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD, scope=[west])
     assert set(_states(run)) == {east.code, west.code}
 
     report = opening.open_run(run=run, by=by, at=OPENED, scope=[west])  # a run opens for everybody at once
@@ -183,21 +183,21 @@ def test_prepare_refuses_a_month_that_has_begun_and_reports_what_cannot_open(uni
     bare = _planned(unit, design=design, code="B-BARE")
     good = _planned(unit, code="C-GOOD")
 
-    with pytest.raises(opening.RunBegun):
-        opening.prepare_month(month=DECEMBER, by=by, at=OPENED)
-    report = opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    with pytest.raises(preparing.RunBegun):
+        preparing.prepare_month(month=DECEMBER, by=by, at=OPENED)
+    report = preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
 
     assert [(refusal.course, type(refusal.problem)) for refusal in report.refused] == [
-        (empty, opening.NothingToLearn),
-        (bare, opening.DesignNotPublished),
+        (empty, month_plan.NothingToLearn),
+        (bare, month_plan.DesignNotPublished),
     ]
     assert [one.run.course for one in report.runs] == [good]
     assert set(PlanLine.objects.filter(prepared_at=None).values_list("course__code", flat=True)) == {
         "A-EMPTY",
         "B-BARE",
     }
-    with pytest.raises(opening.RunBegun):
-        opening.prepare_run(run=make_run(month=DECEMBER), by=by, at=AHEAD)
+    with pytest.raises(preparing.RunBegun):
+        preparing.prepare_run(run=make_run(month=DECEMBER), by=by, at=AHEAD)
 
 
 def test_prepare_month_leaves_an_open_run_alone(unit, by):
@@ -205,7 +205,7 @@ def test_prepare_month_leaves_an_open_run_alone(unit, by):
     course = _planned(unit)
     opening.open_month(month=DECEMBER, by=by, at=AHEAD)
     make_programme(make_audience(unit), plan=[(course, DECEMBER)])
-    assert opening.prepare_month(month=DECEMBER, by=by, at=AHEAD).runs == []
+    assert preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD).runs == []
     assert PlanLine.objects.filter(prepared_at=None).count() == 2
 
 
@@ -215,7 +215,7 @@ def test_opening_a_prepared_run_is_a_change_of_state(unit, by):
     for _ in range(3):
         make_employee(unit=unit)
     course = _planned(unit, steps=2)
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
     run = CourseRun.objects.get(course=course)
     before = list(Enrolment.objects.order_by("pk").values())
     history = EnrolmentChange.objects.count()
@@ -236,7 +236,7 @@ def test_opening_a_prepared_run_is_a_change_of_state(unit, by):
 def test_opening_takes_the_version_that_is_published_then(unit, by):
     make_employee(unit=unit)
     course = _planned(unit)
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
     make_step(course)
     course.version = 2
     course.save()
@@ -249,7 +249,7 @@ def test_opening_takes_the_version_that_is_published_then(unit, by):
 def test_who_dropped_out_before_the_opening_joins_when_selected_again(unit, by):
     person = make_employee(unit=unit, name="suspended")
     _planned(unit)
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
     run = CourseRun.objects.get()
     Employee.objects.filter(pk=person.pk).update(state="suspended")
     opening.open_run(run=run, by=by, at=OPENED)
@@ -259,22 +259,22 @@ def test_who_dropped_out_before_the_opening_joins_when_selected_again(unit, by):
     )
 
     Employee.objects.filter(pk=person.pk).update(state="active")
-    assert opening.catch_up(run=run, by=by, at=local(2026, 12, 5)).returned == 1
+    assert catching_up.catch_up(run=run, by=by, at=local(2026, 12, 5)).returned == 1
     assert unit_figures(unit=unit, month=DECEMBER).assigned == 1
 
 
 def test_the_preview_of_a_prepared_run_counts_the_differences_and_changes_nothing(unit, by):
     gone, _stays = make_employee(unit=unit), make_employee(unit=unit)
     course = _planned(unit)
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
     run, lines = CourseRun.objects.get(), list(PlanLine.objects.all())
     Employee.objects.filter(pk=gone.pk).update(state="suspended")
     make_employee(unit=unit)
     values = {"course": course, "month": DECEMBER, "run": run, "lines": lines, "on": DECEMBER.first_day}
 
     assert opening.preview_run(**values) == opening.Preview(enters=1, exempt=0, waits=0, enrolled=1, leaves=1)
-    assert opening.people_ahead(runs=[run], units=[unit]) == {run.pk: opening.Ahead(assigned=2)}
-    assert opening.people_ahead(runs=[run], units=[make_unit()]) == {}
+    assert preparing.people_ahead(runs=[run], units=[unit]) == {run.pk: preparing.Ahead(assigned=2)}
+    assert preparing.people_ahead(runs=[run], units=[make_unit()]) == {}
     report = opening.open_run(run=run, by=by, at=OPENED)
     assert (report.assigned, report.ahead) == (2, 1)
 
@@ -282,8 +282,8 @@ def test_the_preview_of_a_prepared_run_counts_the_differences_and_changes_nothin
 def test_runs_to_open_are_those_with_a_waiting_line_whose_day_has_come(unit, by):
     make_employee(unit=unit)
     course = _planned(unit)
-    opening.prepare_month(month=DECEMBER, by=by, at=AHEAD)
-    opening.plan_run(course=make_course(), month=DECEMBER, by=by, at=AHEAD)  # planned only
+    preparing.prepare_month(month=DECEMBER, by=by, at=AHEAD)
+    month_plan.plan_run(course=make_course(), month=DECEMBER, by=by, at=AHEAD)  # planned only
     run = CourseRun.objects.get(course=course)
     assert opening.runs_to_open(at=run.opens_at - dt.timedelta(seconds=1)) == []
     assert opening.runs_to_open(at=run.opens_at) == [run]
@@ -338,7 +338,7 @@ def test_prepared_ahead_or_not_the_month_that_opens_is_the_same(seed, by):
         for _ in range(rng.randint(0, 3)):
             happen()
         if rng.random() < 0.7:
-            opening.prepare_month(month=DECEMBER, by=by, at=local(2026, 11, day, 6))
+            preparing.prepare_month(month=DECEMBER, by=by, at=local(2026, 11, day, 6))
     PlanLine.objects.filter(course=plain).update(published_at=AHEAD)
     at = rng.choice([OPENED, local(2026, 12, 5, 9)])
     opening.open_month(month=DECEMBER, by=by, at=at)

@@ -4,7 +4,7 @@ import pytest
 
 from core.events import verify_chain
 from core.periods import Month
-from courses.domain import opening, planning, tallies
+from courses.domain import month_plan, opening, planning, preparing, tallies
 from courses.models import CourseRun, Enrolment, PlanLine
 from tests.factories.courses import local, make_audience, make_course, make_programme
 from tests.factories.people import make_employee, make_unit
@@ -20,11 +20,11 @@ def run(at_once):
         make_employee(unit=unit)
     course = make_course()
     make_programme(make_audience(unit), plan=[(course, DECEMBER)])
-    return opening.plan_run(course=course, month=DECEMBER, by=None, at=AHEAD)
+    return month_plan.plan_run(course=course, month=DECEMBER, by=None, at=AHEAD)
 
 
 def _prepare():
-    return opening.prepare_month(month=DECEMBER, by=None, at=AHEAD)
+    return preparing.prepare_month(month=DECEMBER, by=None, at=AHEAD)
 
 
 def _fresh(run):

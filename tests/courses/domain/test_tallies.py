@@ -5,7 +5,7 @@ from django.core.management import call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from courses.domain import exceptions, opening, progress, tallies
+from courses.domain import catching_up, exceptions, opening, progress, tallies
 from courses.domain.tallies import recount
 from courses.models import Enrolment, Tally
 from people.models import Employee, OrgUnit
@@ -50,7 +50,7 @@ def _act(action, enrolment, run, units, by, at, pick):
         case "join":
             make_employee(unit=units[pick % len(units)])
         case "catch up":
-            opening.catch_up(run=run, by=by, at=at)
+            catching_up.catch_up(run=run, by=by, at=at)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -124,7 +124,7 @@ def test_the_page_takes_the_same_queries_for_one_and_many_rounds(hr, east, run, 
         hr.get(ADDRESS)
     for hour in range(1, 8):
         make_employee(unit=east, hired_on=dt.date(2026, 11, 8))
-        opening.catch_up(run=run, by=None, at=NOW + dt.timedelta(hours=hour))
+        catching_up.catch_up(run=run, by=None, at=NOW + dt.timedelta(hours=hour))
     with django_assert_num_queries(len(one)):
         assert len(hr.get(ADDRESS).context["rounds"]) == 8
 

@@ -8,7 +8,7 @@ from django.utils import translation
 
 from core.models import Event
 from core.periods import Month
-from courses.domain import opening
+from courses.domain import opening, preparing
 from courses.models import Enrolment, PlanLine, Programme
 from courses.templatetags.courses_tags import month_names, short_month
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_programme
@@ -265,7 +265,7 @@ def test_an_opened_course_stays_in_the_plan(hr, east, course):
 
 def test_a_prepared_course_leaves_with_its_people(hr, east, line):
     make_employee(unit=east)
-    opening.prepare_month(month=DECEMBER, by=None, at=NOW)
+    preparing.prepare_month(month=DECEMBER, by=None, at=NOW)
     _do(hr, "unpublish", line)
     assert _plan() == [("A-1", "2026-12", True)]
     _do(hr, "remove", line)

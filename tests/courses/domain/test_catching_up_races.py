@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from courses.domain import opening
+from courses.domain import catching_up, opening
 from courses.models import CourseRun, Enrolment
 from tests.factories.courses import NOVEMBER, local, make_audience, make_course, make_programme
 from tests.factories.people import make_employee, make_unit
@@ -23,7 +23,7 @@ def test_a_run_is_caught_up_before_it_closes_or_not_at_all(at_once):
     run.refresh_from_db()
     at = local(2026, 11, 10, 1)
     caught, closed = at_once(
-        lambda: opening.catch_up(run=run, by=None, at=at),
+        lambda: catching_up.catch_up(run=run, by=None, at=at),
         lambda: opening.close_run(run=CourseRun.objects.get(pk=run.pk), by=None, at=at),
     )
     assert closed is True
@@ -41,6 +41,6 @@ def test_catching_up_holds_the_run():
     make_programme(make_audience(unit), plan=[(make_course(), NOVEMBER)])
     (report,) = opening.open_month(month=NOVEMBER, by=None, at=local(2026, 11, 1, 8)).runs
     with CaptureQueriesContext(connection) as queries:
-        opening.catch_up(run=report.run, by=None, at=local(2026, 11, 2))
+        catching_up.catch_up(run=report.run, by=None, at=local(2026, 11, 2))
     statements = [one["sql"] for one in queries if "SAVEPOINT" not in one["sql"]]
     assert statements[0].startswith('UPDATE "courses_courserun"')
