@@ -8,3 +8,6 @@ class CoursesConfig(AppConfig):
 
     def ready(self):
         from courses import receivers  # noqa: F401
+
+        # What waits in the queue asks these for its words right before it goes out.
+        from courses.domain import digests, group_chats, nudging  # noqa: F401

@@ -10,7 +10,7 @@ from django.utils.translation import pgettext_lazy
 from core.messaging import KINDS
 from core.models import Message, Robot
 from core.robots import PROBLEMS, AddressRefused, check_address
-from courses.domain.reminders import StepValues
+from courses.domain.ladders import StepValues
 from courses.models import Ladder, LadderStep
 from people.models import OrgUnit
 

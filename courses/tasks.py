@@ -22,6 +22,7 @@ from courses import closed_report
 from courses.domain import (
     catching_up,
     closing,
+    ladders,
     matters,
     month_plan,
     opening,
@@ -268,10 +269,10 @@ def send_reminders_by_the_clock(now: dt.datetime) -> None:
 
     A worker that was away at that time makes up for it, but not in the quiet hours: then it is left for tomorrow.
     """
-    ladder = reminders.general_ladder()
+    ladder = ladders.general_ladder()
     if ladder is None or timezone.localtime(now).time() < ladder.send_at:
         return
-    quiet = reminders.quiet_hours(ladder)
+    quiet = ladders.quiet_hours(ladder)
     if quiet and quiet.until(now) > now:
         return
     last, today = Job.objects.filter(kind=reminders.SENT_KIND, requested_by=None), timezone.localdate(now)

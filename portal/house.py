@@ -6,7 +6,7 @@ from django.db import transaction
 from wagtail.models import Locale, Page, Site
 
 from courses.domain.authoring import setup_authoring
-from courses.domain.reminders import set_up_ladder
+from courses.domain.ladders import set_up_ladder
 from courses.models import CourseCataloguePage
 from kpi.models import HonourWallPage
 from portal.models import HomePage

@@ -101,7 +101,7 @@ class ReminderDue(models.Model):
 
 
 class Nudge(models.Model):
-    """One tap: somebody reminded a person by hand. Limited by courses.domain.reminders, so that nobody is pestered."""
+    """One tap: somebody reminded a person by hand. Limited by courses.domain.nudging, so that nobody is pestered."""
 
     employee = models.ForeignKey(Employee, on_delete=models.CASCADE, related_name="nudges")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django import template
 from django.utils import timezone
 
-from courses.domain.reminders import nudged_today
+from courses.domain.nudging import nudged_today
 from people.domain.access import actor_of
 
 register = template.Library()

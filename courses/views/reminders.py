@@ -21,9 +21,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from core.messaging import kind_title, outcome_words
 from core.messaging import retry as retry_message_of
 from core.models import Job, Message
-from courses.domain import reminders
+from courses.domain import ladders, nudging, reminder_messages, reminders
 from courses.domain.access import own_programmes, runs_the_company
-from courses.domain.reminders import InQuietHours, NudgeReport, Skip, StepTwice, TooManyAtOnce
+from courses.domain.ladders import InQuietHours, StepTwice
+from courses.domain.nudging import NudgeReport, Skip, TooManyAtOnce
 from courses.models import Ladder
 from courses.reminder_forms import HoursForm, MessageFilter, StepForm, StepFormSet
 from courses.views.completion import _Names
@@ -65,7 +66,7 @@ def _programme(request, actor):
 
 
 def _ladder_of(programme) -> Ladder | None:
-    return Ladder.objects.filter(programme=programme).first() if programme else reminders.general_ladder()
+    return Ladder.objects.filter(programme=programme).first() if programme else ladders.general_ladder()
 
 
 def _forms(found: Ladder | None, data=None):
@@ -80,14 +81,14 @@ def _here(programme) -> str:
 def _set_ladder(request, actor, programme) -> HttpResponse:
     at, wish = timezone.now(), request.POST.get("do", "")
     if wish == "usual":
-        reminders.set_up_ladder()
+        ladders.set_up_ladder()
         return HttpResponseRedirect(_here(None))
     if programme and wish == "own":
-        reminders.give_own_ladder(programme=programme, by=request.user, at=at)
+        ladders.give_own_ladder(programme=programme, by=request.user, at=at)
         toasts.success(request, _("“%(name)s” now has steps of its own.") % {"name": programme.label})
         return HttpResponseRedirect(_here(programme))
     if programme and wish == "general":
-        reminders.remove_own_ladder(programme=programme, by=request.user, at=at)
+        ladders.remove_own_ladder(programme=programme, by=request.user, at=at)
         toasts.success(request, _("“%(name)s” follows the general steps again.") % {"name": programme.label})
         return HttpResponseRedirect(_here(None))
     found = _ladder_of(programme)
@@ -101,7 +102,7 @@ def _set_ladder(request, actor, programme) -> HttpResponse:
     if hours.is_valid() and steps.is_valid():
         by_now = get_object_or_404(Ladder, pk=found.pk)
         try:
-            reminders.save_ladder(
+            ladders.save_ladder(
                 ladder=by_now,
                 steps=steps.steps,
                 **hours.wanted(by_now),
@@ -163,13 +164,13 @@ def _back(request, otherwise: str) -> HttpResponseRedirect:
 def _nudge(request, people) -> None:
     """Nudge these people and say in words who was and who was not, and why."""
     try:
-        report = reminders.nudge(people=people, by=request.user, at=timezone.now())
+        report = nudging.nudge(people=people, by=request.user, at=timezone.now())
     except TooManyAtOnce as refused:
         words = _(
             "These are %(people)s people. At most %(most)s can be nudged at once: choose a smaller unit, or leave it to"
             " the reminders that go out by themselves."
         )
-        toasts.error(request, words % {"people": f"{refused.people:,}", "most": reminders.MOST_NUDGED})
+        toasts.error(request, words % {"people": f"{refused.people:,}", "most": nudging.MOST_NUDGED})
         return
     if report.nudged:
         if len(report.nudged) == 1:
@@ -229,8 +230,8 @@ def nudge_team(request):
     else:
         people = people.filter(manager=actor.employee)
     wanted = request.GET.get("month", "")
-    open_duties = reminders.open_in_month(month_or_404(wanted) if wanted else this_month())
-    _nudge(request, reminders.people_with_open_duties(people=people, enrolments=open_duties))
+    open_duties = nudging.open_in_month(month_or_404(wanted) if wanted else this_month())
+    _nudge(request, nudging.people_with_open_duties(people=people, enrolments=open_duties))
     return _back(request, reverse("portal:my_team"))
 
 
@@ -239,7 +240,7 @@ def nudge_team(request):
 def nudge_names(request, month: str, unit_id: int | None = None):
     """Everybody of a list of names (as the address asks for it) who has not finished."""
     names = _Names(request, "PM-M03", month, unit_id)
-    people = reminders.people_with_open_duties(people=names.people, enrolments=names.enrolments)
+    people = nudging.people_with_open_duties(people=names.people, enrolments=names.enrolments)
     _nudge(request, people)
     view = "courses:completion_names" if names.unit else "courses:completion_people"
     return _back(request, reverse(view, args=[names.month, *([names.unit.pk] if names.unit else [])]))
@@ -273,7 +274,7 @@ def messages(request):
         person = employee_or_404(actor, "PM-M04", int(text))
     form = MessageFilter(request.GET)
     chosen = {name: value for name, value in form.cleaned_data.items() if value} if form.is_valid() else {}
-    found = _filtered(reminders.visible_messages(actor, "PM-M04"), chosen, person)
+    found = _filtered(reminder_messages.visible_messages(actor, "PM-M04"), chosen, person)
     before = request.GET.get("before", "")
     if before.isdecimal() and len(before) < 19:
         found = found.filter(pk__lt=int(before))
@@ -320,9 +321,9 @@ def retry_message(request, message_id: int):
     """Send a failed message once more."""
     actor = actor_of(request)
     require(actor, "PM-M05")
-    found = reminders.visible_messages(actor, "PM-M05").select_related("user__employee")
+    found = reminder_messages.visible_messages(actor, "PM-M05").select_related("user__employee")
     message = get_object_or_404(found, pk=message_id)
-    address = reminders.address_of(message.user) if message.user else ""
+    address = reminder_messages.address_of(message.user) if message.user else ""
     if retry_message_of(message=message, by=request.user, at=timezone.now(), address=address):
         toasts.success(request, _("The message is sent again within a minute."))
     else:

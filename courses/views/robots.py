@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from core.messaging import outcome_words
 from core.models import Robot
 from core.robots import PROBLEMS, AddressRefused, masked, save_robot, switch_robot
-from courses.domain import reminders
+from courses.domain import group_chats
 from courses.models import GroupChat
 from courses.reminder_forms import ChatForm, RobotForm
 from people.domain.access import actor_of, binds, require
@@ -32,7 +32,7 @@ def robots(request):
         {"robot": robot, "address": masked(robot.url), "units": [chat.unit for chat in robot.group_chats.all()]}
         for robot in Robot.objects.prefetch_related("group_chats__unit")
     ]
-    last = reminders.last_messages_of_robots()
+    last = group_chats.last_messages_of_robots()
     for row in rows:
         row["last"] = last.get(row["robot"].pk)
         row["outcome"] = outcome_words(row["last"]) if row["last"] else ""
@@ -99,7 +99,7 @@ def try_robot(request, robot_id: int):
     if not found.active:
         toasts.error(request, _("The robot is switched off. Switch it on first."))
         return redirect("courses:robot", found.pk)
-    message = reminders.try_robot(robot=found, by=request.user, at=timezone.now())
+    message = group_chats.try_robot(robot=found, by=request.user, at=timezone.now())
     if message.state == message.State.SENT:
         toasts.success(request, _("The test message arrived. Look into the group chat."))
     else:
@@ -119,7 +119,7 @@ def add_chat(request, robot_id: int):
     unit = form.cleaned_data["unit"]
     try:
         with transaction.atomic():
-            reminders.add_group_chat(robot=found, unit=unit, by=request.user, at=timezone.now())
+            group_chats.add_group_chat(robot=found, unit=unit, by=request.user, at=timezone.now())
     except IntegrityError:
         toasts.info(request, _("The robot tells the figures of %(unit)s already.") % {"unit": unit.label})
     else:
@@ -134,6 +134,6 @@ def remove_chat(request, robot_id: int, chat_id: int):
     require(actor_of(request), "PM-G01")
     found = get_object_or_404(Robot, pk=robot_id)
     chat = get_object_or_404(GroupChat.objects.select_related("unit"), pk=chat_id, robot=found)
-    reminders.remove_group_chat(chat=chat, by=request.user, at=timezone.now())
+    group_chats.remove_group_chat(chat=chat, by=request.user, at=timezone.now())
     toasts.success(request, _("The robot no longer tells the figures of %(unit)s.") % {"unit": chat.unit.label})
     return redirect("courses:robot", found.pk)

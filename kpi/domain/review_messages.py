@@ -16,7 +16,8 @@ from core.batches import batches
 from core.messaging import absolute_url, message_kind
 from core.models import Message
 from core.templatetags.interface import moment
-from courses.domain.reminders import address_of, general_ladder, quiet_hours
+from courses.domain.ladders import general_ladder, quiet_hours
+from courses.domain.reminder_messages import address_of
 from kpi.models import Rating, Review, ReviewCycle
 from people.models import Employee
 

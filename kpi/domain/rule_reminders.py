@@ -25,7 +25,9 @@ from core.batches import batches
 from core.events import record_event
 from core.messaging import absolute_url, message_kind, queue
 from core.models import Message
-from courses.domain.reminders import Skip, TooManyAtOnce, address_of, general_ladder, quiet_hours
+from courses.domain.ladders import general_ladder, quiet_hours
+from courses.domain.nudging import Skip, TooManyAtOnce
+from courses.domain.reminder_messages import address_of
 from kpi.domain import rules
 from kpi.models import RuleVersion
 from people.models import Employee, Leave

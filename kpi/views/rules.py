@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from core.templatetags.interface import day
 from courses.domain.access import own_audiences
-from courses.domain.reminders import Skip, TooManyAtOnce
+from courses.domain.nudging import Skip, TooManyAtOnce
 from kpi.domain import rule_access as door
 from kpi.domain import rule_reminders, rule_words, rules
 from kpi.domain.parameters import ParametersWrong

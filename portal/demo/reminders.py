@@ -12,7 +12,7 @@ from django.utils import timezone
 from core.messaging import deliver_due
 from core.models import Robot
 from core.robots import save_robot
-from courses.domain import reminders
+from courses.domain import group_chats, nudging, reminders
 from courses.models import Enrolment
 from people.models import Employee
 from portal.demo import company as story
@@ -44,7 +44,7 @@ def tell_the_last_weeks(builder: Builder) -> None:
     admin, unit = builder.users[story.ADMIN], builder.units[story.CAST[story.MANAGER][0]]
     robot = Robot(name="网点工作群", kind=Robot.Kind.WECOM, active=False)
     save_robot(robot=robot, url=WEBHOOK, secret=None, by=admin, at=builder.beginning)
-    reminders.add_group_chat(robot=robot, unit=unit, by=admin, at=builder.beginning)
+    group_chats.add_group_chat(robot=robot, unit=unit, by=admin, at=builder.beginning)
     late = Enrolment.objects.filter(run__month=builder.month.previous, voluntary=False, employee__user__isnull=False)
     late = late.unfinished().exclude(employee__employee_no__in=story.CAST_NUMBERS.values()).exclude(employee__email="")
     unknown = late.order_by("employee__employee_no").values_list("employee__email", flat=True).first() or ""
@@ -72,8 +72,8 @@ def _nudge(builder: Builder, at: dt.datetime) -> None:
     if at < timezone.make_aware(dt.datetime.combine(builder.month.first_day, dt.time(9))):
         return
     manager = builder.people[story.CAST_NUMBERS[story.MANAGER]]
-    people = reminders.people_with_open_duties(
+    people = nudging.people_with_open_duties(
         people=Employee.objects.filter(manager=manager).exclude(employee_no__in=story.CAST_NUMBERS.values()),
-        enrolments=reminders.open_in_month(builder.month),
+        enrolments=nudging.open_in_month(builder.month),
     )
-    reminders.nudge(people=people, by=builder.users[story.MANAGER], at=at)
+    nudging.nudge(people=people, by=builder.users[story.MANAGER], at=at)

@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from core.models import Job, Message
 from courses import tasks
-from courses.domain import reminders
+from courses.domain import digests, ladders, reminders
 from courses.models import Ladder, ReminderDue
 from tests.factories.courses import local, make_enrolment, make_run
 from tests.factories.people import make_employee, make_unit
@@ -23,7 +23,7 @@ def by_worker(settings):
 
 @pytest.fixture
 def duty():
-    reminders.set_up_ladder()
+    ladders.set_up_ladder()
     person = make_employee(unit=make_unit(), with_user=True, name="王伟", email="wang@example.com")
     return make_enrolment(person, make_run())
 
@@ -35,7 +35,7 @@ def rounds(monkeypatch):
 
     def send(*, on, at):
         done.append((on.day, at.hour))
-        return reminders.Report()
+        return digests.Report()
 
     monkeypatch.setattr(reminders, "send_reminders", send)
     return done

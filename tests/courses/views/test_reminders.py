@@ -7,7 +7,8 @@ from django.urls import reverse
 from django.utils import translation
 
 from core.models import Event, Message, Robot
-from courses.domain.reminders import send_reminders, set_up_ladder
+from courses.domain.ladders import set_up_ladder
+from courses.domain.reminders import send_reminders
 from courses.models import GroupChat, Ladder, Nudge
 from tests.factories.courses import local, make_audience, make_course, make_enrolment, make_programme, make_run
 from tests.factories.people import grant, make_employee, make_unit, make_user
@@ -301,7 +302,7 @@ def test_a_list_of_names_is_nudged_as_it_is_filtered(as_, house):
 
 
 def test_more_people_than_one_tap_may_reach_are_refused_in_words(as_, house, monkeypatch):
-    monkeypatch.setattr("courses.domain.reminders.MOST_NUDGED", 1)
+    monkeypatch.setattr("courses.domain.nudging.MOST_NUDGED", 1)
     response = as_("hr").post("/hr/completion/2026-11/people/nudge/", follow=True)
     assert _toasts(response)[0].startswith("These are 3 people. At most 1 can be nudged at once")
 

@@ -6,7 +6,7 @@ import pytest
 
 from core.messaging import deliver_due
 from core.models import Event, Message
-from courses.domain.reminders import Skip, TooManyAtOnce
+from courses.domain.nudging import Skip, TooManyAtOnce
 from kpi.domain import rule_reminders, rules
 from kpi.models import Acknowledgement
 from people.models import Employee
