@@ -12,6 +12,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import formats, timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ class Month:
         year, month = divmod(self.year * 12 + self.month - 1 + months, 12)
         return Month(year, month + 1)
 
+    def through(self, last: Month) -> list[Month]:
+        """The months from this one to another, both with; none if that one lies before."""
+        found = []
+        month = self
+        while month <= last:
+            found.append(month)
+            month = month.next
+        return found
+
     @property
     def next(self) -> Month:
         return self.plus(1)
@@ -76,6 +86,13 @@ class Month:
 
     def __str__(self) -> str:
         return f"{self.year:04d}-{self.month:02d}"
+
+
+def span(first: Month, last: Month) -> str:
+    """One month, or the first and the last of several, as people write it."""
+    return (
+        first.label if first == last else gettext("%(first)s to %(last)s") % {"first": first.label, "last": last.label}
+    )
 
 
 class MonthField(models.CharField):

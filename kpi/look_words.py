@@ -6,8 +6,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
 
-from core.periods import Month
-from kpi.domain.letters import span
+from core.periods import Month, span
 from kpi.models import Look
 
 LOOKED_AT: dict[str, dict[str, Promise]] = {

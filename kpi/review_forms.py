@@ -127,9 +127,36 @@ class CycleForm(DeadlineForm):
 
     def __init__(self, *args, versions, units, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["version"].queryset = versions
-        self.fields["scope"].queryset = units
-        self.fields["scope"].label_from_instance = lambda unit: "　" * (unit.depth - 1) + unit.label
+        _choose(self, versions, units)
+
+
+class UnitResultsForm(forms.Form):
+    """Which units are computed by which scorecard over which months."""
+
+    version = forms.ModelChoiceField(label=_("Scorecard of units"), queryset=RuleVersion.objects.none())
+    scope = forms.ModelChoiceField(
+        label=_("Unit"), help_text=_("With all units below it."), queryset=OrgUnit.objects.none(), empty_label=None
+    )
+    first_month = MonthFormField(label=_("First month"))
+    last_month = MonthFormField(
+        label=_("Last month"), help_text=_("Pay takes results over exactly the months of its review cycle.")
+    )
+
+    def __init__(self, *args, versions, units, **kwargs):
+        super().__init__(*args, **kwargs)
+        _choose(self, versions, units)
+
+    @property
+    def has_rule(self) -> bool:
+        """Is there a published scorecard of units at all?"""
+        return self.fields["version"].queryset.exists()
+
+
+def _choose(form: forms.Form, versions, units) -> None:
+    """Offer these rule versions, and these units as they hang in the tree."""
+    form.fields["version"].queryset = versions
+    form.fields["scope"].queryset = units
+    form.fields["scope"].label_from_instance = lambda unit: "　" * (unit.depth - 1) + unit.label
 
 
 def number_field(**kwargs) -> forms.CharField:

@@ -10,6 +10,7 @@ from core.jobs import every_night
 from kpi import (
     measure_jobs,  # noqa: F401 - its jobs and what it does at night
     pay_jobs,  # noqa: F401 - its job
+    unit_jobs,  # noqa: F401 - its job
 )
 from kpi.domain import ratings, reviews, rule_reminders
 

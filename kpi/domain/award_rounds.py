@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from certificates.models import CertificateDesign
@@ -148,11 +147,6 @@ def cancel_round(*, round: AwardRound, reason: str, by: User | None, at: dt.date
 def rule_of(round: AwardRound) -> AwardRule:
     """This function will return the parameters under which a round runs."""
     return award_rule(round.version.parameters)
-
-
-def public_rounds() -> QuerySet[AwardRound]:
-    """This function will return the rounds whose chosen names are public now."""
-    return AwardRound.objects.filter(state=AwardRound.State.PUBLICITY).select_related("programme__rule")
 
 
 # --- its steps ----------------------------------------------------------------------------------------------------------

@@ -123,6 +123,11 @@ class Explanation:
 
     @property
     def result(self) -> str:
+        if self.card.org_unit_id is not None:  # what the grade of a unit counts for says the pay rule
+            return _("The total is %(total)s points: grade %(grade)s.") % {
+                "total": money_like(self.card.total),
+                "grade": self.card.grade,
+            }
         return _("The total is %(total)s points: grade %(grade)s, coefficient %(coefficient)s.") % {
             "total": money_like(self.card.total),
             "grade": self.card.grade,

@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from assessments.models import Attempt
-from core.periods import Month
+from core.periods import span
 from courses.models import Enrolment
+from kpi.domain import unit_results
 from kpi.domain.explaining import Explanation, explain, plain, set_aside_words, spoken
 from kpi.domain.measures import reason_words
 from kpi.domain.parameters import ScorecardRule, scorecard_rule
@@ -23,9 +24,9 @@ from kpi.domain.ratings import LineRatings, line_ratings
 from kpi.domain.review_states import Action, may, parts_of
 from kpi.domain.scoring import half_up
 from kpi.models import Calibration, Indicator, Measure, Rating, Review, Scorecard, ScorecardLine
-from people.domain.access import Actor, require, rows_on, visible_employees, visible_units
+from people.domain.access import Actor, require, rows_on, visible_employees
 
-ROW, ROW_OF_UNITS = "PM-V01", "PM-F07"
+ROW = "PM-V01"
 _Row = TypeVar("_Row", bound=Model)
 _MOST = 12  # pieces of evidence of one kind that are named one by one
 
@@ -36,7 +37,8 @@ def card_or_404(actor: Actor, card_id: int) -> tuple[Scorecard, Review | None]:
 
     A card of a review is read by whoever may read that review's result: the person once it is published, managers above,
     HR of the unit in which the person was then, auditors. A card without a review is nobody's result yet: it is read by
-    managers and HR of the person and never by the person. The card of a unit is a figure of that unit.
+    managers and HR of the person and never by the person. The card of a unit is a figure of that unit, and is read by
+    whoever is paid by it.
     """
     # "May ever": everybody may read a card of his own.
     require(actor, ROW)
@@ -52,7 +54,7 @@ def card_or_404(actor: Actor, card_id: int) -> tuple[Scorecard, Review | None]:
     if card is None:
         raise Http404
     if card.org_unit_id is not None:
-        if not actor.may(ROW_OF_UNITS) or not visible_units(actor, ROW_OF_UNITS).filter(pk=card.org_unit_id).exists():
+        if not unit_results.may_read(actor, card):
             raise Http404
         return card, None
     reviews = Review.objects.filter(scorecard=card).order_by("-number")
@@ -149,11 +151,6 @@ class Letter:
     @property
     def months(self) -> str:
         return span(self.card.first_month, self.card.last_month)
-
-
-def span(first: Month, last: Month) -> str:
-    """This function will write one month, or the first and the last of several."""
-    return first.label if first == last else _("%(first)s to %(last)s") % {"first": first.label, "last": last.label}
 
 
 def letter_of(*, card: Scorecard, review: Review | None) -> Letter:
@@ -279,7 +276,7 @@ def source_words(measure: Measure) -> str:
 def openable(actor: Actor, card: Scorecard) -> frozenset[str]:
     """This function will say which rows the reader holds on the person: what of the evidence may be linked."""
     if card.employee is None:
-        return frozenset({"PM-F01"})
+        return frozenset({"PM-F01"}) if unit_results.sees_figures(actor, card) else frozenset()
     return rows_on(actor, card.employee, ("PM-F01", "PM-Q06", "PM-T01", "PM-P01"))
 
 

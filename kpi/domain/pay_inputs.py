@@ -16,11 +16,11 @@ from fractions import Fraction
 from django.db.models import Q, QuerySet
 
 from core.periods import Month
-from kpi.domain import rules
+from kpi.domain import rules, unit_results
 from kpi.domain.distribution import Claim, number_order, share_out
 from kpi.domain.parameters import PayRule
 from kpi.domain.pay_computing import Input
-from kpi.models import PayAttendance, PayBase, PayLine, PayRun, Review, ReviewCycle, Scorecard
+from kpi.models import PayAttendance, PayBase, PayLine, PayRun, Review, ReviewCycle
 from people.models import Employee, OrgUnit, Placement
 
 _Reason = PayLine.Reason
@@ -60,10 +60,7 @@ def period_of(cycle: ReviewCycle) -> tuple[dt.date, dt.date]:
 
 def months_of(cycle: ReviewCycle) -> list[Month]:
     """This function will return the months of a cycle."""
-    found = [cycle.first_month]
-    while found[-1] < cycle.last_month:
-        found.append(found[-1].next)
-    return found
+    return cycle.first_month.through(cycle.last_month)
 
 
 def gather(*, run: PayRun, rule: PayRule, at: dt.datetime) -> Gathered:
@@ -302,24 +299,17 @@ def _reviews(cycle: ReviewCycle, at: dt.datetime) -> dict[int, tuple[int, Decima
 
 
 class UnitGrades:
-    """The grade of each unit's own card over the period, else of the nearest unit above that has one."""
+    """What the grade of each unit counts for: of its own card over the period, else of the nearest unit above that has one."""
 
     def __init__(self, cycle: ReviewCycle, rule: PayRule, at: dt.datetime):
         self.rule = rule
-        cards = Scorecard.objects.filter(
-            org_unit__isnull=False, first_month=cycle.first_month, last_month=cycle.last_month, computed_at__lte=at
-        )
-        self.grades = dict(cards.order_by("pk").values_list("org_unit__path", "grade")) if rule.unit_bands else {}
+        self.cards = unit_results.by_path(cycle.first_month, cycle.last_month, at=at) if rule.unit_bands else {}
         self.paths = dict(OrgUnit.objects.order_by().values_list("pk", "path"))
 
     def of(self, unit_id: int) -> tuple[str, Decimal]:
-        path = self.paths[unit_id]
-        while path:
-            if path in self.grades:
-                grade = self.grades[path]
-                return grade, self.rule.unit_coefficient(grade)
-            path = path[: -OrgUnit.steplen]
-        return "", Decimal(1)
+        """The grade (empty without a card) and its coefficient."""
+        found = unit_results.nearest(self.cards, self.paths[unit_id])
+        return ("", Decimal(1)) if found is None else (found[1], self.rule.unit_coefficient(found[1]))
 
 
 def people_under(scope: OrgUnit) -> int:

@@ -123,6 +123,7 @@ def _reads(actor: Actor) -> list[Way]:
         [
             ("PM-V09", "kpi:cycles", _("Review cycles"), _("Every cycle, every result and its letter"), "list"),
             ("PM-F07", "kpi:measures", _("Measures"), _("Month by month and unit by unit, with charts"), "month"),
+            ("PM-F07", "kpi:unit_results", _("Results of units"), _("The grade of each unit and its card"), "unit"),
             ("PM-Y02", "kpi:pay", _("Pay runs"), _("Every approved run, line by line"), "file"),
         ],
     )
@@ -133,6 +134,7 @@ def _does(actor: Actor) -> list[Way]:
         actor,
         [
             ("PM-V05", "kpi:cycles", _("Review cycles"), _("Announce, follow, compare, publish"), "list"),
+            ("PM-V05", "kpi:unit_results", _("Results of units"), _("Compute the grade of each unit, for pay"), "unit"),
             ("PM-F02", "kpi:measures", _("Measures"), _("Collect a month, bring in a file, indicators"), "upload"),
             ("PM-V11", "kpi:hr_rules", _("Rules in work"), _("Draft, consult, publish; who has read them"), "edit"),
             ("PM-Y04", "kpi:pay", _("Pay runs"), _("Bases, pools, computing, export"), "file"),

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from kpi.domain import pay_looks as looks
+from kpi.domain import unit_results
 from kpi.models import Look
 from kpi.pay_words import steps_of
 from kpi.views.looks import seen_by
@@ -60,6 +61,7 @@ def my_pay_line(request, line_id: int) -> HttpResponse:
     context = {
         "line": line,
         "steps": steps_of(line),
+        "unit_card": unit_results.card_behind(line),
         "answers": line.answers.order_by("-at", "-pk"),
         "adjustments": looks.own_lines(line.employee).filter(adjusts=line),
         "is_mine": True,

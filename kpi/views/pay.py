@@ -22,7 +22,7 @@ from core.jobs import start_job
 from core.money import read_exact
 from kpi import exports, pay_jobs
 from kpi.domain import pay_looks as looks
-from kpi.domain import pay_runs
+from kpi.domain import pay_runs, unit_results
 from kpi.domain.parameters import pay_rule
 from kpi.domain.pay_bases import reconcile
 from kpi.domain.pay_corrections import reserve_left, results_changed_since
@@ -290,6 +290,7 @@ def run_page(request, run: PayRun, *, refusal: str = "", form: Any = None, statu
             initial={"code": f"{run.code}-2"[:40]},
         ),
         "refusal": refusal,
+        "unit_results": unit_results.concern_of(run),
         "prepared_by": person_name(run.prepared_by),
         "checked_by": person_name(run.checked_by) if run.checked_by else "",
         "checker": person_name(run.checker) if run.checker else "",

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from core.money import read_exact
 from kpi import exports
 from kpi.domain import pay_looks as looks
-from kpi.domain import pay_runs
+from kpi.domain import pay_runs, unit_results
 from kpi.domain.parameters import pay_rule
 from kpi.domain.pay_corrections import adjust_for_appeal, correct_line, reserve_left, results_changed_since
 from kpi.domain.pay_seals import check_run, events_of
@@ -198,6 +198,7 @@ def pay_line(request, line_id: int) -> HttpResponse:
     context = {
         "line": line,
         "steps": steps_of(line),
+        "unit_card": unit_results.card_behind(line),
         "answers": line.answers.order_by("-at", "-pk"),
         "adjustments": line.adjustments.filter(run__state__in=pay_runs.SETTLED).select_related("run"),
         "may_correct": _may_correct(request, line),

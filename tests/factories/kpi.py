@@ -1,5 +1,6 @@
 """Rows of the kpi app for tests, made plainly."""
 
+import copy
 import datetime as dt
 from decimal import Decimal
 
@@ -135,7 +136,7 @@ def make_published_version(
         },
     )  # fmt: skip
     version = RuleVersion(
-        rule=rule, number=number, parameters=parameters, text_zh="一线员工计分卡。", text_en="The card of the front line.",
+        rule=rule, number=number, parameters=copy.deepcopy(parameters), text_zh="一线员工计分卡。", text_en="The card of the front line.",
         proposed_at=CAPTURED, state=state,
     )  # fmt: skip
     if state == "published":

@@ -112,8 +112,11 @@ def make_cycle(group: OrgUnit, card: RuleVersion, *, month=MONTH, last=None, sta
     )  # fmt: skip
 
 
-def make_pay_world(*, rule=None, with_people: bool = True) -> PayWorld:
-    """A group with one branch; the six of T-02 in the branch, preparer and checker in the group's office."""
+def make_pay_world(*, rule=None, with_people: bool = True, unit_grade: str = "A") -> PayWorld:
+    """A group with one branch; the six of T-02 in the branch, preparer and checker in the group's office.
+
+    The branch has a card of its own with ``unit_grade``, or none.
+    """
     group = make_unit(code="G", name="集团", name_en="Group")
     office = make_unit(group, code="G-HR", name="人力资源部", name_en="Human Resources")
     branch = make_unit(group, code="B1", name="河西网点", name_en="Hexi", kind="branch")
@@ -133,7 +136,8 @@ def make_pay_world(*, rule=None, with_people: bool = True) -> PayWorld:
             make_attendance(person, days)
             make_review(cycle, person, total, grade, coefficient)
             world.people.append(person)
-        make_card(card, org_unit=branch, total="96.00", grade="A", coefficient="1.20")
+        if unit_grade:
+            make_card(card, org_unit=branch, total="96.00", grade=unit_grade, coefficient="1.20")
     return world
 
 

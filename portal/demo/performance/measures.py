@@ -140,7 +140,7 @@ class _Person:
 def tell_measures(builder: Builder) -> None:
     """Make the indicators, measure every closed month, and bring in what comes by file; the newest month as a real file."""
     by = builder.users[story.HR]
-    indicators = _indicators(builder)
+    indicators = make_indicators(builder)
     closes = list(MonthClose.objects.filter(state=MonthClose.State.CLOSED).order_by("month"))
     front = _front_line(builder)
     rng = random.Random(story.SEED + 7)  # noqa: S311 - no secret
@@ -158,14 +158,16 @@ def tell_measures(builder: Builder) -> None:
     builder.say(f"{values} measures of {len(closes)} months")
 
 
-def _indicators(builder: Builder) -> dict[str, Indicator]:
+def make_indicators(builder: Builder) -> dict[str, Indicator]:
+    """Make what is measured, unless it is there: rules speak of it before anything is."""
     names = ("name", "name_en", "unit", "better", "source", "about", "about_en")
     found = {one.code: one for one in Indicator.objects.all()}
     for code, words in INDICATORS.items():
-        values = {"code": code, "active": True, **dict(zip(names, words, strict=True))}
-        found[code] = save_indicator(
-            indicator=found.get(code), values=values, by=builder.users[story.HR], at=builder.beginning
-        )
+        if code not in found:
+            values = {"code": code, "active": True, **dict(zip(names, words, strict=True))}
+            found[code] = save_indicator(
+                indicator=None, values=values, by=builder.users[story.HR], at=builder.beginning
+            )
     return found
 
 

@@ -1,7 +1,7 @@
-"""The rules of the demo company: the front line's scorecard, performance pay and the service star, with their history.
+"""The rules of the demo company: the scorecards of the front line and of units, performance pay and the service star.
 
-The scorecard of last year is in force and a gentler one is announced, the pay rule is in force and its next version in
-consultation, the award rule is in force. Most have read what is announced; some have not, the employee of the cast among them.
+With their history: the scorecard of last year is in force and a gentler one is announced, the pay rule is in force and its
+next version in consultation, the rest is in force. Most have read what is announced; some have not, the employee of the cast among them.
 """
 
 from __future__ import annotations
@@ -16,31 +16,20 @@ from django.utils import timezone
 
 from courses.models import Audience
 from kpi.domain import rules
-from kpi.domain.measures import save_indicator
-from kpi.models import ConsultationNote, Indicator, Rule, RuleVersion
+from kpi.models import ConsultationNote, Rule, RuleVersion
 from people.domain.invitations import accept_invitation, recover
 from people.domain.roles import grant_role
 from people.models import Employee, RoleGrant, User
 from portal.demo import company as story
+from portal.demo.performance.measures import make_indicators
 
 if TYPE_CHECKING:
     from portal.demo.builder import Builder
 
-CARD, PAY, STAR = "front-line-card", "performance-pay", "service-star"
+CARD, UNIT_CARD, PAY, STAR = "front-line-card", "unit-card", "performance-pay", "service-star"
 MOST_READERS = 240  # who acknowledges in the demo, however large its company
 
 _Kind = ConsultationNote.Kind
-
-# code: (Chinese, English, unit, which way is good, who writes it)
-INDICATORS = {
-    "training": ("培训完成率", "Training completion", "percent", "higher", "training"),
-    "exam": ("考试成绩", "Exam", "points", "higher", "exam"),
-    "satisfaction": ("客户满意度", "Customer satisfaction", "points", "higher", "file"),
-    "complaints_liable": ("有责投诉", "Liable complaints", "count", "lower", "file"),
-    "complaints_late": ("超时回复", "Late replies", "count", "lower", "file"),
-    "bonus": ("加分", "Bonus", "points", "higher", "file"),
-    "regulator": ("监管投诉成立", "Upheld complaints to the regulator", "count", "lower", "file"),
-}
 
 CARD_PARAMETERS: dict[str, Any] = {
     "lines": [
@@ -105,10 +94,60 @@ CARD_PARAMETERS: dict[str, Any] = {
     "raters": {"manager": "100"},
     "top_share": "20",
 }
+UNIT_PARAMETERS: dict[str, Any] = {
+    "lines": [
+        {
+            "code": "training",
+            "name_zh": "培训完成率",
+            "name_en": "Training completion",
+            "kind": "curve",
+            "weight": "30",
+            "indicators": ["training"],
+            "points": [["60", "0"], ["100", "100"]],
+        },
+        {
+            "code": "satisfaction",
+            "name_zh": "客户满意度",
+            "name_en": "Customer satisfaction",
+            "kind": "curve",
+            "weight": "30",
+            "indicators": ["satisfaction"],
+            "points": [["70", "50"], ["80", "80"], ["86", "95"], ["90", "100"]],
+        },
+        {
+            "code": "inspection",
+            "name_zh": "明查暗访",
+            "name_en": "Inspections",
+            "kind": "curve",
+            "weight": "20",
+            "indicators": ["inspection"],
+            "points": [["70", "50"], ["90", "95"], ["95", "100"]],
+        },
+        {
+            "code": "sales",
+            "name_zh": "销售完成率",
+            "name_en": "Sales against target",
+            "kind": "curve",
+            "weight": "20",
+            "indicators": ["sales"],
+            "points": [["60", "40"], ["90", "85"], ["100", "100"], ["110", "110"]],
+        },
+    ],
+    "bands": [
+        {"grade": "A", "from": "97", "coefficient": "1.05"},
+        {"grade": "B", "from": "90", "coefficient": "1.00"},
+        {"grade": "C", "from": "0", "coefficient": "0.95"},
+    ],
+}
 PAY_PARAMETERS: dict[str, Any] = {
     "pool": {"mode": "closed", "share": "people"},
     "reserve_share": "5",
     "without_review": "1.00",
+    "unit_bands": [
+        {"grade": "A", "coefficient": "1.05"},
+        {"grade": "B", "coefficient": "1.00"},
+        {"grade": "C", "coefficient": "0.95"},
+    ],
 }
 STAR_PARAMETERS: dict[str, Any] = {
     "places": 10,
@@ -146,18 +185,26 @@ def _text(code: str, number: int) -> dict[str, Any]:
 
 def tell_of_rules(builder: Builder) -> dict[str, Rule]:
     """Make the rules with their history and let people read them; returns them by code."""
-    _indicators(builder)
+    make_indicators(builder)
     hr, second = builder.users[story.HR], second_hr(builder)
     front = Audience.objects.get(name_en="Front-line sales and service")
     first = builder.first_month.first_day
     start = builder.beginning
     card = _rule(builder, Rule.Family.SCORECARD, CARD, "网点员工计分卡", "Scorecard of branch staff", front, at=start)
+    unit_card = _rule(
+        builder, Rule.Family.SCORECARD, UNIT_CARD, "单位计分卡", "Scorecard of units", None, at=start, of_units=True
+    )
     pay = _rule(builder, Rule.Family.PAY, PAY, "一线绩效工资办法", "Performance pay of the front line", front, at=start)
     star = _rule(builder, Rule.Family.AWARD, STAR, "服务明星评选办法", "Service stars", None, at=start)
-    parameters = {CARD: CARD_PARAMETERS, PAY: PAY_PARAMETERS, STAR: STAR_PARAMETERS}
-    notes = {CARD: _FIRST_CARD, PAY: _FIRST_PAY, STAR: _FIRST_STAR}
+    parameters = {
+        CARD: CARD_PARAMETERS,
+        UNIT_CARD: UNIT_PARAMETERS,
+        PAY: PAY_PARAMETERS,
+        STAR: STAR_PARAMETERS,
+    }
+    notes = {CARD: _FIRST_CARD, UNIT_CARD: _FIRST_UNIT_CARD, PAY: _FIRST_PAY, STAR: _FIRST_STAR}
     published = {}
-    for place, rule in enumerate((card, pay, star)):
+    for place, rule in enumerate((card, unit_card, pay, star)):
         version = rules.propose_version(
             rule=rule,
             parameters=parameters[rule.code],
@@ -171,7 +218,7 @@ def tell_of_rules(builder: Builder) -> dict[str, Rule]:
     announced = _next_card(builder, card, by=hr, publisher=second)
     _pay_in_consultation(builder, pay, by=hr)
     _read(builder, published, announced)
-    return {rule.code: rule for rule in (card, pay, star)}
+    return {rule.code: rule for rule in (card, unit_card, pay, star)}
 
 
 def second_hr(builder: Builder) -> User:
@@ -189,17 +236,12 @@ def second_hr(builder: Builder) -> User:
     return other.user
 
 
-def _indicators(builder: Builder) -> None:
-    there = set(Indicator.objects.values_list("code", flat=True))
-    for code, (name, name_en, unit, better, source) in INDICATORS.items():
-        if code not in there:
-            values = {"code": code, "name": name, "name_en": name_en, "unit": unit, "better": better, "source": source}
-            save_indicator(indicator=None, values=values, by=builder.users[story.HR], at=builder.beginning)
-
-
-def _rule(builder: Builder, family: str, code: str, name: str, name_en: str, audience, *, at: dt.datetime) -> Rule:
+def _rule(
+    builder: Builder, family: str, code: str, name: str, name_en: str, audience, *, at: dt.datetime, of_units=False
+) -> Rule:
     return rules.make_rule(
         family=family,
+        subject=Rule.Subject.UNIT if of_units else Rule.Subject.EMPLOYEE,
         code=code,
         name=name,
         name_en=name_en,
@@ -236,6 +278,17 @@ _FIRST_CARD = (
             "No. A line without data drops out and the others take its weight."
         ),
         29,
+    ),
+)
+_FIRST_UNIT_CARD = (
+    (
+        _Kind.MEETING,
+        (
+            "各省分管领导与市公司代表会，14人参加：不打主观分，只用月度关闭后的指标；系数上下各5%。 / "
+            "Meeting of the provinces and cities, 14 people: no ratings, only measures of closed months; "
+            "the coefficient goes 5 % up or down."
+        ),
+        4,
     ),
 )
 _FIRST_PAY = (
