@@ -15,8 +15,19 @@ MINE = ["kpi:my_reviews", "kpi:my_pay", "kpi:my_measures", "kpi:my_plan", "kpi:h
         (None, []),
         ("pay_maker", ["kpi:pay"]),
         ("pay_checker", ["kpi:pay_checks", "kpi:pay"]),
-        ("hr", ["kpi:cycles", "kpi:measures", "kpi:hr_rules", "kpi:honours_desk", "kpi:development", "kpi:pay"]),
-        ("auditor", ["kpi:cycles", "kpi:measures", "kpi:pay"]),
+        (
+            "hr",
+            [
+                "kpi:cycles",
+                "kpi:unit_results",
+                "kpi:measures",
+                "kpi:hr_rules",
+                "kpi:honours_desk",
+                "kpi:development",
+                "kpi:pay",
+            ],
+        ),  # fmt: skip
+        ("auditor", ["kpi:cycles", "kpi:measures", "kpi:unit_results", "kpi:pay"]),
     ],
 )
 def test_pm_f05_the_front_door_leads_to_what_the_person_may_open(client, role, names):
