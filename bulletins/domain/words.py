@@ -16,10 +16,6 @@ def name_of(one: dict) -> str:
     return one["en"] if (get_language() or "").startswith("en") else one["zh"]
 
 
-def month_of(figures: dict) -> Month:
-    return Month.parse(figures["month"])
-
-
 def title(*, month: Month, unit: str = "") -> str:
     """The title of a bulletin; ``unit`` is named unless it is a root."""
     words = _("Bulletin of %(month)s") % {"month": month.label}

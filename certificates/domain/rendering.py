@@ -34,18 +34,6 @@ def certificate_files(certificates: Iterable[Certificate]) -> Iterator[tuple[str
         yield f"{certificate.number}.pdf", certificate_pdf(certificate)
 
 
-def preview_pdf(content: dict) -> bytes:
-    """This function will draw a design that is still being edited (the content of a DesignVersion) with a sample person."""
-    sentence_zh = content["sentence_zh"].replace("{course}", "销售礼仪").replace("{name}", "王晓琳")
-    sentence_en = content["sentence_en"].replace("{course}", "Sales etiquette").replace("{name}", "Wang Xiaolin")
-    sheet = Sheet(lay_out(_html(content, sentence_zh, sentence_en), cut_fonts=True))
-    now = timezone.localtime()
-    sample = Certificate(
-        number=f"{now.year}-000000", code="0" * 32, holder="王晓琳", holder_latin="Wang Xiaolin", issued_at=now
-    )
-    return sheet.copy(_stamps(sample))
-
-
 def verify_url(certificate: Certificate) -> str:
     """The public address that says whether the certificate is genuine: the host is the setting's, not the request's."""
     return settings.WAGTAILADMIN_BASE_URL.rstrip("/") + reverse("certificates:verify", args=[certificate.code])

@@ -566,56 +566,6 @@ class TeamRow:
         return max(self.enrolment.assigned_at, self.enrolment.run.opens_at)  # it may have been made ahead
 
 
-@dataclass(frozen=True)
-class TeamMonth:
-    """A team's month: its figures, who decides whether it reaches 100 % (``missing``), and everybody else."""
-
-    month: Month
-    figures: Figures
-    before: Figures
-    missing: list[TeamRow]  # overdue first, then the least far
-    done: list[TeamRow]
-    excused: list[TeamRow]
-
-    @property
-    def missing_people(self) -> int:
-        return len({row.employee.pk for row in self.missing})
-
-
-def team_month(*, people: QuerySet[Employee], month: Month, at: dt.datetime, limit: int = 1000) -> TeamMonth:
-    """This function will return the duties of these people in a month, sorted by what is needed. Six queries.
-
-    ``people`` comes through the door: the direct reports, or everybody below.
-    """
-    owed = month_enrolments(people=people, month=month).filter(voluntary=False)
-    enrolments = list(with_last_activity(owed)[:limit])
-    totals = dict(
-        RunStep.objects.filter(run__in={enrolment.run_id for enrolment in enrolments}, required=True)
-        .order_by()
-        .values_list("run_id")
-        .annotate(number=Count("pk"))
-    )
-    rows = [
-        TeamRow(
-            enrolment=enrolment,
-            steps_total=totals.get(enrolment.run_id, 0),
-            last_done_at=enrolment.last_done_at,
-            is_overdue=enrolment.is_overdue(at),
-        )
-        for enrolment in enrolments
-    ]
-    missing = [row for row in rows if row.enrolment.state in {_State.ASSIGNED, _State.IN_PROGRESS}]
-    missing.sort(key=lambda row: (not row.is_overdue, row.enrolment.due_at, row.enrolment.steps_done))
-    return TeamMonth(
-        month=month,
-        figures=people_figures(people=people, month=month),
-        before=people_figures(people=people, month=month.previous),
-        missing=missing,
-        done=[row for row in rows if row.enrolment.state == _State.COMPLETED],
-        excused=[row for row in rows if row.enrolment.state in {_State.EXEMPT, _State.WITHDRAWN}],
-    )
-
-
 def people_figures(*, people: QuerySet[Employee], month: Month, course: Course | None = None) -> Figures:
     """This function will count the duties of these people in a month: a team is no unit and has no tally."""
     found = month_enrolments(people=people, month=month, course=course).order_by()

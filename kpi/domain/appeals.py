@@ -310,12 +310,3 @@ def _result(
     if still_held and band == rule.bands[0]:
         band = rule.bands[1]
     return total, band
-
-
-def open_appeals() -> QuerySet[Appeal]:
-    """This function will return the objections nobody has decided, the oldest first."""
-    return (
-        Appeal.objects.filter(state=_Decided.OPEN)
-        .select_related("review__cycle", "review__employee", "review__unit", "review__position")
-        .order_by("at", "pk")
-    )

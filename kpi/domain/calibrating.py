@@ -24,9 +24,8 @@ from kpi.domain import review_seals as seals
 from kpi.domain import scorecards
 from kpi.domain.parameters import Band, ScorecardRule, scorecard_rule
 from kpi.domain.ratings import ChangedMeanwhile, combined_scores, hold
-from kpi.domain.review_states import RATED, Action, CycleAction, NotYours, WrongState, check, check_cycle, parts_of
+from kpi.domain.review_states import RATED, Action, CycleAction, NotYours, WrongState, check, check_cycle
 from kpi.domain.review_states import actor_for as _actor_for
-from kpi.domain.review_states import may as _may
 from kpi.domain.reviews import WITH, NotReady
 from kpi.domain.scoring import band_of
 from kpi.models import Calibration, CalibrationGroup, Rating, Review, ReviewCycle
@@ -504,8 +503,3 @@ def _all_to(ids: Sequence[int], state: str, action: str, by, at: dt.datetime) ->
             seals.link(action, one, by=by, at=at, before={"state": before[one.pk]}, after={"state": state})
             for one in rows
         )
-
-
-def may_calibrate(review: Review, *, by, at: dt.datetime) -> bool:
-    """This function will say whether somebody could change this result now (for pages)."""
-    return _may(Action.CALIBRATE, review, parts_of(review, _actor_for(by, at)))

@@ -465,11 +465,6 @@ def must_acknowledge(version: RuleVersion, employee: Employee, on: dt.date) -> b
     return current and is_for(rule=version.rule, employee=employee, on=on)
 
 
-def has_acknowledged(version: RuleVersion, employee: Employee) -> bool:
-    """This function will say whether a person has acknowledged this version."""
-    return Acknowledgement.objects.filter(version=version, employee=employee).exists()
-
-
 def to_acknowledge(employee: Employee, on: dt.date) -> list[RuleVersion]:
     """This function will return what a person has to read and has not acknowledged yet, what comes first in force first."""
     versions = current_versions(RuleVersion.objects.filter(rule__in=rules_of(employee, on)), on=on)

@@ -1,7 +1,6 @@
 from django.utils import translation
 
 from bulletins.domain import words
-from core.periods import Month
 from tests.factories.bulletins import OCTOBER
 
 SPACE = "\N{NO-BREAK SPACE}"
@@ -126,7 +125,3 @@ def test_the_funnel_counts_who_lies_outside():
 
     assert _in("en", words.funnel, found).endswith("1 of 2 ranked units lie outside the 95 % lines.")
     assert "outside" not in _in("en", words.funnel, _figures([(9, 10, None, "")]))
-
-
-def test_month_of_reads_the_month():
-    assert words.month_of({"month": "2026-10"}) == Month(2026, 10)

@@ -9,7 +9,7 @@ import pytest
 
 from certificates.domain.issuing import revoke_certificate
 from certificates.domain.printing import NothingToPrint, NotYours, print_certificates
-from certificates.domain.rendering import certificate_pdf, certificates_pdf, preview_pdf, verify_url
+from certificates.domain.rendering import certificate_pdf, certificates_pdf, verify_url
 from core.jobs import run_job
 from core.pdf import Line, Modules, Sheet, lay_out
 from people.domain.access import Actor
@@ -87,15 +87,6 @@ def test_sc_25_qr_code_names_the_host_of_the_settings(people, at, settings):
     settings.WAGTAILADMIN_BASE_URL = "https://training.example.cn/"
     certificate = make_certificate(people[1][0], at)
     assert verify_url(certificate) == f"https://training.example.cn/verify/{certificate.code}/"
-
-
-def test_preview_draws_an_unpublished_design(people):
-    content = {
-        "title_zh": "荣誉证书", "title_en": "Honour", "sentence_zh": "{course}", "sentence_en": "{course}",
-        "issuer_zh": "甲", "issuer_en": "A", "signatory_zh": "", "signatory_en": "",
-        "seal_text": "甲", "border": "plain", "accent": "#8A6D3B", "valid_months": None,
-    }  # fmt: skip
-    assert "荣誉证书" in _text(preview_pdf(content)).replace(" ", "")
 
 
 def test_is_14_sheet_fetches_nothing(tmp_path, caplog):

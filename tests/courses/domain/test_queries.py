@@ -5,8 +5,7 @@ import pytest
 from core.periods import Month
 from courses.domain import queries
 from courses.domain.progress import complete_step
-from courses.domain.queries import Figures, my_month, person_months, team_month
-from people.models import Employee
+from courses.domain.queries import Figures, my_month, person_months
 from tests.factories.courses import NOVEMBER, local, make_course, make_enrolment, make_run
 from tests.factories.people import make_employee, make_unit
 
@@ -63,36 +62,6 @@ def test_my_month_takes_the_same_queries_for_one_and_many_duties(person, django_
         make_enrolment(person, make_run())
     with django_assert_num_queries(3):
         assert len(my_month(person, NOVEMBER, AT).owed) == 6
-
-
-def test_team_month_puts_who_is_needed_first(person):
-    run = make_run()
-    late_run = make_run(due_at=local(2026, 11, 10))
-    team = [make_employee(unit=person.unit, manager=person) for _ in range(4)]
-    make_enrolment(team[0], run)
-    overdue = make_enrolment(team[1], late_run)
-    make_enrolment(team[2], run, state="completed")
-    make_enrolment(team[3], run, state="exempt")
-    make_enrolment(team[0], make_run(run.course, month="2026-10"), state="completed")
-    people = Employee.objects.reporting_to(person)
-
-    month = team_month(people=people, month=NOVEMBER, at=AT)
-
-    assert month.figures == Figures(assigned=3, started=1, completed=1, on_time=1, exempt=1)
-    assert month.before == Figures(assigned=1, started=1, completed=1, on_time=1)
-    assert [row.enrolment.employee for row in month.missing] == [team[1], team[0]]
-    assert (month.missing[0].is_overdue, month.missing[0].since) == (True, overdue.due_at)
-    assert (month.missing_people, len(month.done), len(month.excused)) == (2, 1, 1)
-
-
-def test_team_month_takes_the_same_queries_for_one_and_many_people(person, django_assert_num_queries):
-    run = make_run()
-    people = Employee.objects.reporting_to(person)
-    for number in (1, 8):
-        for _ in range(number):
-            make_enrolment(make_employee(unit=person.unit, manager=person), run)
-        with django_assert_num_queries(6):
-            team_month(people=people, month=NOVEMBER, at=AT)
 
 
 def test_person_months_is_a_strip_of_cells(person, django_assert_num_queries):

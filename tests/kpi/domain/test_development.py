@@ -10,6 +10,7 @@ from courses.domain.progress import complete_step
 from kpi.domain import development
 from kpi.domain.development import Way
 from kpi.models import DevelopmentItem, Scorecard, ScorecardLine
+from kpi.tasks import close_plan_items
 from people.models import Employee
 from tests.factories.courses import NOVEMBER, local, make_course, make_enrolment, make_run
 from tests.factories.kpi import T01, make_indicators, make_measures, make_published_version
@@ -157,7 +158,7 @@ def test_a_planned_course_is_done_when_it_was_completed_since(house):
     for step in taken.run.steps.all():
         complete_step(enrolment=taken, step=step.step, at=done_at)
     assert [each.is_done for each in development.plan_of(employee)] == [True]
-    assert (development.mark_done(at=done_at), development.mark_done(at=done_at)) == (1, 0)
+    assert (close_plan_items(done_at), close_plan_items(done_at)) == ({"done": 1}, {"done": 0})
     item.refresh_from_db()
     assert item.state == "done"
     with pytest.raises(development.NotOpen):
