@@ -22,7 +22,8 @@ from django.utils import timezone  # noqa: E402
 
 from core.periods import Month  # noqa: E402
 from courses.domain import opening, tallies  # noqa: E402
-from courses.domain.queries import child_figures, figures_of_units, month_enrolments, month_series, page_after  # noqa: E402
+from courses.domain.comparison import live_figures  # noqa: E402
+from courses.domain.queries import figures_of_units, month_enrolments, month_series, page_after  # noqa: E402
 from courses.models import Audience, Course, CourseRun, Enrolment, PlanLine, Programme, Step  # noqa: E402
 from people.models import Employee, OrgUnit, RoleGrant  # noqa: E402
 
@@ -99,9 +100,8 @@ THROUGH_THE_TREE = """
 
 
 def page_queries(group: OrgUnit) -> None:
-    """What the page of a unit asks: its children and itself beside the month before, and its year."""
-    child_figures(unit=group, month=LAST)
-    figures_of_units(units=[group], month=LAST)
+    """What the page of a unit asks: itself and its children beside the month before at the same point, and its year."""
+    live_figures(unit=group, units=[group, *group.get_children()], month=LAST, at=timezone.now())
     month_series(unit=group, last=LAST)
 
 
@@ -129,7 +129,7 @@ def main(full: bool) -> None:
     expected = {
         (figures.unit.pk, str(month)): (figures.now.assigned, figures.now.completed)
         for month in MONTHS
-        for figures in child_figures(unit=group, month=month)
+        for figures in figures_of_units(units=group.get_children(), month=month)
         if figures.now.assigned
     }
     timed = _pairs.pairs(counted_through_the_tree, read_from_the_tallies, n=7)

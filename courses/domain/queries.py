@@ -139,12 +139,6 @@ def figures_of_units(*, units: Iterable[OrgUnit], month: Month, course: Course |
     ]
 
 
-def child_figures(*, unit: OrgUnit, month: Month, course: Course | None = None) -> list[UnitFigures]:
-    """This function will return the figures of the units right below a unit, in tree order. Two queries."""
-    children = unit.get_children()
-    return figures_of_units(units=children, month=month, course=course)
-
-
 def month_series(*, unit: OrgUnit, last: Month, months: int = 12, course: Course | None = None) -> list[tuple]:
     """This function will return [(month, figures)] of a unit for so many months up to ``last``, oldest first."""
     wanted = [last.plus(-back) for back in range(months - 1, -1, -1)]
