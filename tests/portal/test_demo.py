@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 import re
 from collections import Counter
+from decimal import Decimal
 from io import StringIO
 from urllib.parse import urlsplit
 
@@ -25,7 +26,8 @@ from courses.domain.forecast import backtest
 from courses.models import Course, CoursePage, CourseRun, Enrolment, Step, StepCompletion, Tally
 from kpi.domain.pay_proofs import prove
 from kpi.domain.pay_seals import check_pay_runs
-from kpi.models import Award, AwardProgramme, AwardRound, PayRun
+from kpi.domain.unit_results import card_behind
+from kpi.models import Award, AwardProgramme, AwardRound, PayLine, PayRun
 from people.models import Employee, OrgUnit, Placement, RoleGrant, User
 from portal.demo import company as story
 from portal.demo.builder import PASSPHRASE
@@ -210,11 +212,6 @@ def test_the_employee_finds_a_course_begun_and_a_debt():
     assert len(page.context["debts"]) == 1
 
 
-# --- every page, read by every role (TRUST MC-09) ---------------------------------------------------------------------------
-WRITES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|TRUNCATE)\b", re.IGNORECASE)
-# Wagtail notes the admin's own settings of somebody at the first visit; sessions are the sign-in itself.
-
-
 def test_two_quarters_are_paid_and_closed_and_corrections_wait_for_both_hands():
     runs = PayRun.objects.filter(kind="regular").order_by("cycle__last_month")
     assert [run.state for run in runs] == ["closed", "closed"]
@@ -226,6 +223,18 @@ def test_two_quarters_are_paid_and_closed_and_corrections_wait_for_both_hands():
     assert not Event.objects.filter(chain="pay", at__gt=timezone.now()).exists()
 
 
+def test_the_unit_coefficient_of_every_line_is_that_of_the_card_it_leads_to():
+    coefficients = {"A": Decimal("1.05"), "B": Decimal("1.00"), "C": Decimal("0.95")}
+    lines = PayLine.objects.select_related(
+        "run__cycle", "run__version", "adjusts__run__cycle", "adjusts__run__version", "pool__unit"
+    )
+    assert {line.unit_coefficient - coefficients[card_behind(line).grade] for line in lines} == {0}
+    assert {card_behind(line).grade for line in lines} >= {"A", "B"}
+
+
+# --- every page, read by every role (TRUST MC-09) ---------------------------------------------------------------------------
+WRITES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|TRUNCATE)\b", re.IGNORECASE)
+# Wagtail notes the admin's own settings of somebody at the first visit; sessions are the sign-in itself.
 # That somebody looked at another person's pay or result is kept, in a table of its own and nowhere else (AU-02).
 OWN_AFFAIRS = {"django_session", "wagtailusers_userprofile", "kpi_look"}
 MOST_OF_A_KIND = 3
