@@ -50,7 +50,7 @@ def drawing(*, kind: str, points: Sequence[tuple[Decimal, Decimal]], below: Deci
         dots="".join(f"M{x(float(value))} {y(float(score))}h0" for value, score in points),
         hundred=y(100.0),
         left=f"{points[0][0].normalize():f}",
-        right=f"{points[-1][0].normalize():f}",
+        right=f"{points[-1][0].normalize():f}" if high > low else "",
         top=f"{Decimal(str(most)).normalize():f}",
     )
 

@@ -289,22 +289,16 @@ class PayRuleForm(forms.Form):
     share = forms.ChoiceField(
         label=_("The money goes"), widget=forms.RadioSelect, choices=[(share, _SHARES[share]) for share in POOL_SHARES]
     )
-    cap = YuanField(
-        label=_("Cap for a full month (yuan)"),
-        required=False,
-        help_text=_("Empty: none. The lower one of the two caps counts."),
-    )
+    cap = YuanField(label=_("Cap for a full month (yuan)"), required=False)
     cap_share = NumberField(label=_("Cap (per cent of the base)"), required=False)
-    floor = YuanField(
-        label=_("Floor for a full month (yuan)"),
-        required=False,
-        help_text=_("Empty: none. The higher one of the two floors counts."),
-    )
+    floor = YuanField(label=_("Floor for a full month (yuan)"), required=False)
     floor_share = NumberField(label=_("Floor (per cent of the base)"), required=False)
     reserve_share = NumberField(
         label=_("Reserve in %"), help_text=_("Kept back of the money, for objections that are upheld.")
     )
-    without_review = NumberField(label=_("Coefficient of who has no review"))
+    without_review = NumberField(
+        label=_("Coefficient of who has no review"), help_text=_("For who joined late or was on leave, for example.")
+    )
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -281,7 +281,7 @@ Conditions = forms.formset_factory(
 def indicator_choices(also: set[str]) -> list[tuple[str, str]]:
     """This function will return what a condition can ask about: what is in use, and what the rule asks about already."""
     found = Indicator.objects.filter(Q(active=True) | Q(code__in=also)).order_by("code")
-    return [(one.code, one.label) for one in found]
+    return [(one.code, f"{one.label} ({one.get_unit_display()})") for one in found]
 
 
 def first_values(parameters: dict) -> tuple[dict[str, Any], list[dict[str, Any]]]:

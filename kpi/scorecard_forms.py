@@ -46,6 +46,7 @@ _LINE = ("code", "name_zh", "name_en", "kind", "weight", "indicator", "below", "
 _VETO = ("code", "name_zh", "name_en", "indicator", "from", "cap")
 _BAND = ("grade", "from", "coefficient")
 _RATERS = ("self", "manager", "peers", "min_peers")
+_BOXES = {*_LINE, *_VETO, *_BAND, *_RATERS, "value", "score", "points"}
 _CODE = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
 
 
@@ -56,6 +57,7 @@ class Field:
     id: str
     value: str
     errors: list[str] = field(default_factory=list)
+    has_focus: bool = False
 
     @property
     def error_id(self) -> str:
@@ -142,6 +144,7 @@ class ScorecardEditor:
             found = self._rows(what)
             if found is not None:
                 rows, names, most = found
+                self.focus = f"{what}-{len(rows)}-{names[0]}" if len(rows) < most else ""
                 rows += [dict.fromkeys(names, "") for _one in range(min(MORE_ROWS, most - len(rows)))]
         elif verb in ("remove", "up", "down"):
             self._move(verb, what)
@@ -237,17 +240,19 @@ class ScorecardEditor:
         return kept
 
     def tell(self, faults: Iterable[tuple[str, str]]) -> None:
-        """Tie each fault to its field, or to the part that holds it."""
+        """Tie each fault to its field, or to the part that holds it; a field says the first thing that is wrong with it."""
         for place, words in faults:
             while place and place not in self.places:
                 place = place.rpartition(".")[0]
             there = self.places.get(place, "")
+            if there.rpartition("-")[2] in _BOXES and self.errors[there]:
+                continue  # what is no number is not also too small
             if words not in self.errors[there]:
                 self.errors[there].append(words)
 
     # --- what the page shows ---------------------------------------------------------------------------------------------
     def _field(self, name: str, value: str) -> Field:
-        return Field(name, value, self.errors.get(name, []))
+        return Field(name, value, self.errors.get(name, []), name == self.focus)
 
     def _row(self, prefix: str, row: Typed, names: Iterable[str]) -> dict[str, Any]:
         shown: dict[str, Any] = {
@@ -315,6 +320,11 @@ class ScorecardEditor:
         """The kinds of lines that can be added; nobody rates a unit."""
         kinds = [kind for kind in KINDS if not (self.of_units and kind == "rating")]
         return [{"kind": kind, "name": KIND_NAMES[kind], "help": KIND_HELP[kind]} for kind in kinds]
+
+    @property
+    def next_line(self) -> str:
+        """Where the next line will stand."""
+        return f"lines-{len(self.typed['lines'])}"
 
     @property
     def is_full(self) -> bool:

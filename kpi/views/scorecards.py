@@ -177,7 +177,9 @@ def _compared(
         )
     except previewing.TooMany as too_many:
         return {"too_many": too_many.number, "most": previewing.MOST}
-    shown = {"gain": found.gain, "lose": found.lose}.get(request.GET.get("who", ""), found.outcomes)
+    # What stays as it is says nothing about the draft: it comes last.
+    changed_first = sorted(found.outcomes, key=lambda one: not one.difference)
+    shown = {"gain": found.gain, "lose": found.lose}.get(request.GET.get("who", ""), changed_first)
     page = Paginator(shown, PAGE).get_page(request.GET.get("page"))
     ids = [one.subject for one in page.object_list]
     if of_units:

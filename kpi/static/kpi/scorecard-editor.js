@@ -46,6 +46,7 @@ function draw(line) {
   set("hundred", "d", `M0 ${y(100)}H${WIDTH}`);
   set("hundred-label", "y", y(100));
   figure.querySelector("[data-left]").textContent = String(low);
+  set("left", "x", points.length > 1 ? 34 : WIDTH / 2);
   figure.querySelector("[data-right]").textContent = points.length > 1 ? String(high) : "";
 }
 

@@ -660,6 +660,8 @@ def test_faults_of_an_award_rule_stand_at_their_fields(house, draft, when):
     assert response.status_code == 422
     assert sorted(response.context["form"].errors) == ["places", "quorum"]
     assert [sorted(row.errors) for row in response.context["conditions"]] == [[], ["at_least"], ["at_least"]]
+    page = response.content.decode()
+    assert [f'<a href="#id_conditions-{place}-at_least">' in page for place in range(3)] == [False, True, True]
     stale = client.post(address, _figures(draft, seen=99))
     assert list(stale.context["form"].errors) == ["__all__"]
     draft.refresh_from_db()
@@ -673,4 +675,7 @@ def test_a_condition_is_added_without_losing_what_was_typed(house, draft, when):
     assert page.status_code == 200
     rows = [row["name_zh"].value() for row in page.context["conditions"]]
     assert (rows, page.context["form"]["places"].value()) == (["写了一半", ""], "7")
+    again = page.content.decode()
+    assert 'formaction="#condition-3"' in again and 'id="condition-2"' in again
+    assert again.index(">Save the figures") < again.index("Add a condition")  # Enter in a field saves
     assert Rule.objects.get(code="DRAFT").versions.get().parameters == AWARD

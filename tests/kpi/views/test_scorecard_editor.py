@@ -242,6 +242,29 @@ def test_mc_23_faults_stand_at_their_fields(hr, branch):
     assert version.parameters == T01
 
 
+def test_a_field_says_the_first_thing_that_is_wrong_with_it(hr, branch):
+    version = make_published_version(T01, scope=branch, state="draft")
+    data = typed(hr.get(edit(version))) | {"lines-0-weight": "abc", "lines-1-weight": ""}
+    editor = press(hr, version, data, "save").context["editor"]
+    assert {there: len(words) for there, words in editor.errors.items() if words} == {
+        "lines-0-weight": 1, "lines-1-weight": 1, "lines": 1
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("do", "there"),
+    [
+        ("rows:lines-0-points", "lines-0-points-2-value"), ("rows:lines-3-counts", "lines-3-counts-2-indicator"),
+        ("rows:bands", "bands-5-grade"), ("add:step", "lines-5"), ("up:lines-1", "lines-0"),
+    ],
+)  # fmt: skip
+def test_the_keyboard_goes_on_where_something_was_added(hr, branch, do, there):
+    version = make_published_version(T01, scope=branch, state="draft")
+    page = press(hr, version, typed(hr.get(edit(version))), do).content.decode()
+    (tag,) = [one for one in page.split("<") if "data-focus" in one]
+    assert f'id="{there}"' in tag
+
+
 def test_an_empty_card_says_what_is_missing(hr, draft):
     response = press(hr, draft, typed(hr.get(edit(draft))), "save")
     assert [fault.there for fault in response.context["editor"].faults] == ["lines", "bands"]
@@ -285,6 +308,8 @@ def test_a_curve_is_drawn_on_the_server(hr, branch):
     steps = drawing(kind="step", points=points(("90", "100"), ("60", "50")), below=Decimal(0))
     assert steps.line == "M0 110.0H31.0V60.0H289.0V10.0H320"
     assert drawing(kind="curve", points=[], below=Decimal(0)).line == ""
+    single = drawing(kind="curve", points=points(("50", "20")), below=Decimal(0))
+    assert (single.left, single.right) == ("50", "")
 
 
 # --- the preview -----------------------------------------------------------------------------------------------------------------
@@ -314,6 +339,23 @@ def test_a_preview_says_who_gains_and_who_loses_and_writes_nothing(hr, compared)
     assert not Scorecard.objects.exists() and not Event.objects.exists()
     page = hr.get(look(draft), {"who": "gain"}).content.decode()
     assert "甲" in page and "乙" not in page
+
+
+def test_a_preview_shows_first_whom_it_would_change(hr, branch, compared):
+    draft, good, poor = compared
+    same = make_employee(branch, name="丁")
+    make_measures(same, MONTH, training="100", exam="90", satisfaction="80", complaints_liable="0")
+    response = hr.get(look(draft))
+    assert [row["outcome"].subject for row in response.context["rows"]] == [poor.pk, good.pk, same.pk]
+    assert "unchanged" in hr.get(look(draft), HTTP_ACCEPT_LANGUAGE="en").content.decode()
+
+
+def test_a_preview_that_changes_nobody_says_so(hr, branch):
+    make_published_version(T01, scope=branch)
+    draft = make_published_version(T01, scope=branch, state="draft", number=2)
+    make_measures(make_employee(branch), MONTH, training="100")
+    page = hr.get(look(draft), HTTP_ACCEPT_LANGUAGE="en").content.decode()
+    assert "1 card would keep its coefficient under version 1, which is in force." in page
 
 
 def test_pm_v01_a_preview_shows_the_people_the_actor_sees(client, group, branch, compared):
