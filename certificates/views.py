@@ -12,7 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from certificates.domain import badges
-from certificates.domain.issuing import AlreadyRevoked, ReasonMissing, revoke_certificate
+from certificates.domain.causes import cause_of
+from certificates.domain.issuing import AlreadyRevoked, GivenWith, ReasonMissing, revoke_certificate
 from certificates.domain.printing import NothingToPrint, NotYours, TooManyToPrint, print_certificates, words_of
 from certificates.domain.queries import (
     certificate_by_code,
@@ -60,6 +61,7 @@ def detail(request, certificate_id: int):
         "verify_url": verify_url(certificate),
         "own": actor.employee == certificate.employee,
         "may_revoke": not certificate.revoked_at and "PM-K03" in rows_on(actor, certificate.employee, ["PM-K03"]),
+        "cause": cause_of(certificate, actor),
         "form": RevokeForm(),
         "badges": badges.badges_on(),
     }
@@ -141,6 +143,12 @@ def revoke(request, certificate_id: int):
             messages.success(request, _("Certificate %(number)s is revoked.") % {"number": certificate.number})
         except AlreadyRevoked:
             messages.info(request, _("Certificate %(number)s was revoked before.") % {"number": certificate.number})
+        except GivenWith as given:
+            messages.error(
+                request,
+                _("The certificate was given with “%(cause)s”. Who takes that back revokes the certificate with it.")
+                % {"cause": given.cause.label},
+            )
         except ReasonMissing:
             messages.error(request, _("Revoking needs a reason."))
     else:

@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from certificates.domain.causes import Cause, cause_of
 from certificates.models import Certificate, CertificateDesign, DesignVersion, NumberSeries, fill
 from core.events import Link, record_event, record_events
 from core.periods import Month
@@ -21,6 +22,14 @@ from people.models import Employee
 
 class NoPublishedDesign(Exception):
     """The design was never published, so there is nothing to issue with."""
+
+
+class GivenWith(Exception):
+    """The certificate is revoked with what it was given for (``cause``), never alone."""
+
+    def __init__(self, cause: Cause):
+        super().__init__(cause.label)
+        self.cause = cause
 
 
 class AlreadyRevoked(Exception):
@@ -147,11 +156,15 @@ def _months_later(day: dt.date, months: int) -> dt.date:
 def revoke_certificate(*, certificate: Certificate, by, at: dt.datetime, reason: str) -> Certificate:
     """This function will mark a certificate as revoked, for good; the public page says so from now on.
 
-    One event on the chain ``certificates``. Raises ReasonMissing or AlreadyRevoked.
+    One event on the chain ``certificates``. Raises ReasonMissing, AlreadyRevoked, and GivenWith for the certificate of
+    something that is taken back as a whole (``causes``).
     """
     reason = reason.strip()
     if not reason:
         raise ReasonMissing
+    cause = cause_of(certificate)
+    if cause is not None:
+        raise GivenWith(cause)
     with transaction.atomic():
         revoked = Certificate.objects.filter(pk=certificate.pk, revoked_at=None).update(
             revoked_at=at, revoked_by=by, revoked_reason=reason

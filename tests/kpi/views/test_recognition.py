@@ -679,3 +679,30 @@ def test_a_condition_is_added_without_losing_what_was_typed(house, draft, when):
     assert 'formaction="#condition-3"' in again and 'id="condition-2"' in again
     assert again.index(">Save the figures") < again.index("Add a condition")  # Enter in a field saves
     assert Rule.objects.get(code="DRAFT").versions.get().parameters == AWARD
+
+
+def test_pm_k03_pm_w07_the_certificate_of_an_honour_is_revoked_with_it_and_not_alone(house, when):
+    round, _made = public(house, house.person(name="林晓雨"))
+    when(GRANT)
+    (award,) = awards.grant(round=round, by=house.hr, at=GRANT)
+    page = reverse("certificates:detail", args=[award.certificate_id])
+    address = reverse("certificates:revoke", args=[award.certificate_id])
+    words = "The certificate was given with “Service stars, third quarter”. Who takes that back revokes the certificate with it."
+
+    hr = as_(house.hr)
+    detail = hr.get(page)
+    assert words in text(detail) and reverse("kpi:honours_round", args=[round.pk]) in detail.content.decode()
+    assert address not in detail.content.decode()  # no form to revoke it alone
+    assert said(hr.post(address, {"reason": "误发"}, follow=True)) == [words]
+    award.certificate.refresh_from_db()
+    assert award.certificate.revoked_at is None
+
+    below = make_user()
+    grant(below, "hr", house.branches[0])
+    detail = as_(below).get(page)
+    assert words in text(detail) and "/hr/honours/" not in detail.content.decode()  # he does not run the round
+
+    awards.revoke(award=award, reason="事后查实", by=house.hr, at=GRANT)
+    award.certificate.refresh_from_db()
+    assert award.certificate.revoked_reason == "事后查实"
+    assert "Revoked on" in text(hr.get(page)) and words not in text(hr.get(page))
