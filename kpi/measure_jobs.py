@@ -185,6 +185,7 @@ def _note(reading: _Reading, batch: Batch) -> None:
                     "outcome": outcome,
                     "row": number,
                     "subject": name,
+                    "employee": row.employee,
                     "month": str(row.month),
                     "indicator": row.indicator.pk,
                     "before": str(before.value) if before and before.value is not None else None,

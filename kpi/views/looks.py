@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import groupby
 
@@ -14,8 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from kpi.domain import looks as domain
+from kpi.domain.nominating import honoured_by
 from kpi.look_words import looked_at
-from kpi.models import Look
+from kpi.models import Look, Nomination
 from people.domain.access import actor_of, binds, employee_or_404, require
 from people.models import Employee
 
@@ -34,6 +36,20 @@ def looked(request: HttpRequest, employees: Iterable[int], what: str, of: str = 
         of=of,
         at=timezone.now(),
     )
+
+
+def checks_looked(request: HttpRequest, nominations: Iterable[Nomination]) -> None:
+    """Keep that whoever is signed in sees the check lists of nominations: what was measured of the people in them.
+
+    As a look at their measures: that somebody was put forward is not told to that person before the names are public.
+    """
+    people: dict[str, set[int]] = defaultdict(set)
+    for one in nominations:
+        if one.checks:
+            months = domain.kept_months(one.round.first_month, one.round.last_month)
+            people[months].update(each.pk for each in honoured_by(one))
+    for months, ids in people.items():
+        looked(request, ids, domain.MEASURES, months)
 
 
 def seen_by(employee: Employee, about: Look.About) -> dict:

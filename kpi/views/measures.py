@@ -441,6 +441,7 @@ def _import(request: HttpRequest, upload: MeasureImport, refusal: str = "", reas
         for sample in upload.report.get("samples", ())
         if sample["indicator"] in names
     ]
+    _samples_looked(request, samples)
     counts = upload.counts
     context = {
         "upload": upload,
@@ -458,6 +459,14 @@ def _import(request: HttpRequest, upload: MeasureImport, refusal: str = "", reas
         "typed_reason": request.POST.get("reason", ""),
     }
     return render(request, "kpi/measures_import.html", context, status=status)
+
+
+def _samples_looked(request: HttpRequest, samples: list[dict]) -> None:
+    """Keep that values of these people were shown, before and after."""
+    people = [one["employee"] for one in samples if one.get("employee")]
+    months = sorted(Month.parse(one["month"]) for one in samples)
+    if people:
+        looked(request, people, looks.MEASURES, looks.kept_months(months[0], months[-1]))
 
 
 def _steps(upload: MeasureImport) -> list[dict]:

@@ -17,6 +17,7 @@ from kpi.domain import award_rounds, awards, committee, nominating, thanks
 from kpi.domain import recognition_access as door
 from kpi.models import AwardRound, Vote
 from kpi.recognition_forms import NominateForm, ObjectionForm, ThanksForm, VoteForm
+from kpi.views.looks import checks_looked
 from people.domain.access import Actor, actor_of, binds, employee_or_404, require, visible_employees
 from people.models import OrgUnit
 
@@ -189,6 +190,7 @@ def nomination(request, nomination_id: int):
     """What one put forward, with what was found."""
     actor = actor_of(request)
     found = door.own_nomination_or_404(actor, nomination_id)
+    checks_looked(request, [found])
     context = {
         "nomination": found,
         "round": found.round,
@@ -253,6 +255,7 @@ def vote(request, round_id: int):
 
 def _ballots(request, actor: Actor, round: AwardRound, wrong: VoteForm | None = None, wrong_id: int = 0):
     lines = door.ballots(round, actor) if round.state != AwardRound.State.NOMINATING else []
+    checks_looked(request, [one.nomination for one in lines])
     shown = [
         {
             "ballot": one,

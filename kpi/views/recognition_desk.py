@@ -22,6 +22,7 @@ from kpi.domain import award_rounds, awards, committee, nominating, rules
 from kpi.domain import recognition_access as door
 from kpi.models import Award, AwardRound, Nomination, Objection, Vote
 from kpi.recognition_forms import AnswerForm, PhotoForm, ProgrammeForm, RoundForm
+from kpi.views.looks import checks_looked
 from people.domain.access import Actor, actor_of, binds, require, visible_employees
 
 PAGE = 30
@@ -127,6 +128,7 @@ def _show(request, actor: Actor, round: AwardRound, *, answer=None, photo=None, 
     tallies = {one.nomination.pk: one for one in committee.tallies(round)} if counted else {}
     page = Paginator(door.nominations_of(round), PAGE).get_page(request.GET.get("page"))
     rows = list(page.object_list)
+    checks_looked(request, rows)
     # Who voted what is said when the vote is over: until then only numbers.
     said = _votes(rows) if round.state in (_State.PUBLICITY, _State.GRANTED) else {}
     objections = list(

@@ -165,6 +165,7 @@ def test_corrections_need_a_reason_and_unchanged_values_stay(world):
             "outcome": "corrected",
             "row": 2,
             "subject": "安然 0012",
+            "employee": world.ann.pk,
             "month": "2026-10",
             "indicator": world.indicators["bonus"].pk,
             "before": "1.0000",

@@ -15,7 +15,7 @@ from core.periods import Month
 from courses.domain import closing
 from kpi.domain import collecting, measures
 from kpi.domain.measures import NewMeasure
-from kpi.models import Indicator, Measure, MeasureImport
+from kpi.models import Indicator, Look, Measure, MeasureImport
 from tests.factories.courses import NOVEMBER, local, make_course, make_enrolment, make_run
 from tests.factories.kpi import make_indicators
 from tests.factories.people import grant, make_employee, make_unit, make_user
@@ -483,6 +483,15 @@ def test_pm_f02_a_file_is_nobody_elses(world, as_, jobs):
     for name in ("apply_measures", "undo_measures", "check_measures", "discard_measures"):
         assert as_("hr west").post(reverse(f"kpi:{name}", args=[pk])).status_code == 404
         assert as_("hr east").get(reverse(f"kpi:{name}", args=[pk])).status_code == 405
+
+
+def test_au_02_who_reads_what_a_file_would_change_has_looked_at_the_measures(world, as_, jobs):
+    world.write("bonus", "1")
+    client = as_("hr east")
+    client.get(post_file(client, jobs).url)
+    assert list(Look.objects.values_list("employee", "viewer", "what")) == [
+        (world.ann.pk, world.users["hr east"].pk, "measures 2026-11")
+    ]
 
 
 def test_an_unreadable_file_says_what_to_do_and_is_put_aside(world, as_, jobs):

@@ -15,7 +15,18 @@ from core.models import Picture
 from kpi.domain import awards, committee
 from kpi.domain.recognition_access import people_of_numbers, wall_awards
 from kpi.domain.thanks import A_DAY, say_thanks
-from kpi.models import Award, AwardProgramme, AwardRound, HonourWallPage, Nomination, Objection, Rule, Thanks, Vote
+from kpi.models import (
+    Award,
+    AwardProgramme,
+    AwardRound,
+    HonourWallPage,
+    Look,
+    Nomination,
+    Objection,
+    Rule,
+    Thanks,
+    Vote,
+)
 from people.models import Employee
 from portal.house import set_up_house
 from tests.factories.certificates import make_design
@@ -587,7 +598,18 @@ def test_the_pages_take_the_same_queries_for_one_and_for_many(house, when, djang
             client.get(address)
 
 
-WALL, DESK_ROUND, BALLOTS, HONOURS = 15, 21, 10, 16
+def test_au_02_who_reads_a_check_list_has_looked_at_the_measures(house, when):
+    person = house.person(0)
+    round, _made = at_vote(house, person)
+    when(VOTE)
+    as_(house.hr).get(reverse("kpi:honours_round", args=[round.pk]))
+    as_(house.committee[0]).get(reverse("kpi:vote", args=[round.pk]))
+    assert list(Look.objects.order_by("pk").values_list("employee", "viewer", "about", "what")) == [
+        (person.pk, user.pk, "result", "measures 2026-07/2026-09") for user in (house.hr, house.committee[0])
+    ]
+
+
+WALL, DESK_ROUND, BALLOTS, HONOURS = 15, 22, 11, 16
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------------
