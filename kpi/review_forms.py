@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from core.periods import MonthFormField
 from kpi.domain.parameters import Line, number
 from kpi.domain.reviews import Deadlines
-from kpi.models import ReviewCycle, RuleVersion
+from kpi.models import Rating, ReviewCycle, RuleVersion
 from kpi.review_words import star_words
 from people.models import OrgUnit
 
@@ -53,7 +53,11 @@ class RatingForm(forms.Form):
     def of(cls, rating, *, lines, data=None, prefix=""):
         initial = {f"line-{code}": stars for code, stars in rating.answers.items()}
         initial["comment"] = rating.comment
-        return cls(data, lines=lines, initial=initial, prefix=prefix or None)
+        form = cls(data, lines=lines, initial=initial, prefix=prefix or None)
+        if rating.role == Rating.Role.SELF:
+            form.fields["comment"].label = gettext("What did you do?")
+            form.fields["comment"].help_text = gettext("A 1 or a 5 needs a few words. Your manager reads them.")
+        return form
 
     @property
     def answers(self) -> dict[str, int]:

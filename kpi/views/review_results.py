@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -26,7 +27,7 @@ from kpi.domain.review_access import (
     visible_reviews,
 )
 from kpi.domain.review_states import RATED, NotYours, WrongState, cycle_part
-from kpi.models import Appeal, CalibrationGroup, Review, ReviewCycle
+from kpi.models import Appeal, Calibration, CalibrationGroup, Review, ReviewCycle
 from kpi.review_forms import AdjustForm, DecideForm, ReasonForm
 from kpi.review_words import hand_words, state_chip
 from kpi.views.looks import looked
@@ -34,6 +35,7 @@ from kpi.views.reviews import conflict
 from people.domain.access import Actor, actor_of, binds, require
 
 PAGE = 100
+CHANGED = "changed"  # longer than any grade
 
 
 # --- groups -----------------------------------------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ def groups(request: HttpRequest, cycle_id: int) -> HttpResponse:
 @never_cache
 @require_safe
 def group(request: HttpRequest, group_id: int) -> HttpResponse:
-    """One group side by side, the highest total first."""
+    """One group side by side, the highest total first: everybody, those of one grade, or those whose result was changed."""
     actor = actor_of(request)
     found = group_or_404(actor, "PM-V04", group_id)
     return _group_page(request, actor, found)
@@ -79,7 +81,17 @@ def group(request: HttpRequest, group_id: int) -> HttpResponse:
 
 def _group_page(request, actor: Actor, found: CalibrationGroup, *, wrong: Review | None = None, form=None, status=200):
     rule = scorecard_rule(found.cycle.version.parameters)
-    page = Paginator(calibrating.reviews_in(found), PAGE).get_page(request.GET.get("page"))
+    everybody = calibrating.reviews_in(found)
+    counts = dict(everybody.order_by().values_list("grade").annotate(Count("pk")))
+    changed = everybody.filter(pk__in=Calibration.objects.filter(review__cycle=found.cycle_id).values("review"))
+    who, shown = request.GET.get("who", ""), everybody
+    if who == CHANGED:
+        shown = changed
+    elif who in counts:
+        shown = everybody.filter(grade=who)
+    else:
+        who = ""
+    page = Paginator(shown, PAGE).get_page(request.GET.get("page"))
     people = list(
         page.object_list.select_related("cycle", "employee", "unit", "position", "scorecard").prefetch_related(
             "calibrations"
@@ -116,7 +128,11 @@ def _group_page(request, actor: Actor, found: CalibrationGroup, *, wrong: Review
         "is_open": is_open,
         "over": over,
         "proposed": calibrating.proposed(found, rule) if over else [],
-        "tops": calibrating.reviews_in(found).filter(grade=rule.bands[0].grade).count(),
+        "tops": counts.get(rule.bands[0].grade, 0),
+        "who": who,
+        "everybody": sum(counts.values()),
+        "grades": [(band.grade, counts[band.grade]) for band in rule.bands if band.grade in counts],
+        "changed": changed.count(),
         "next_band": rule.bands[1] if len(rule.bands) > 1 else None,
         "hold_form": ReasonForm(prefix="hold"),
         "left": calibrating.reviews_in(found).filter(state__in=RATED).count(),

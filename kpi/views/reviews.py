@@ -175,7 +175,8 @@ def team(request: HttpRequest, cycle_id: int) -> HttpResponse:
     looked(request, [one.review.employee_id for one in found], looks.TEAM, _months(cycle))
     said = queries.own_words(one.review_id for one in found)
     for one in people:
-        one["own"] = said.get(one["rating"].review_id)
+        one["own"] = own = said.get(one["rating"].review_id)
+        one["own_stars"] = [(line.label, own.answers[line.code]) for line in lines if own and line.code in own.answers]
     context = {
         "cycle": cycle,
         "page": page,
@@ -263,6 +264,7 @@ def colleagues(request: HttpRequest, review_id: int) -> HttpResponse:
     review, parts = steered_review_or_404(actor, review_id)
     back = reverse("kpi:review_colleagues", args=[review.pk])
     refused: list[str] = []
+    ticked, typed = (), ""
     if request.method == "POST":
         if "withdraw" in request.POST:
             return _withdraw(request, review, back)
@@ -271,6 +273,8 @@ def colleagues(request: HttpRequest, review_id: int) -> HttpResponse:
             answer, refused = _ask(request, review, chosen, back)
             if answer is not None:
                 return answer
+        ticked = {_id(one) for one in request.POST.getlist("person")[:60]}
+        typed = request.POST.get("numbers", "").replace("\x00", "")[:400]
     looked(request, [review.employee_id], looks.COLLEAGUES, _months(review.cycle))
     asked = list(queries.colleagues_asked(review))
     rule = scorecard_rule(review.cycle.version.parameters)
@@ -289,6 +293,9 @@ def colleagues(request: HttpRequest, review_id: int) -> HttpResponse:
         "asked": asked,
         "near": near,
         "refused": refused,
+        "ticked": ticked,
+        "typed": typed,
+        "is_manager": Part.MANAGER in parts,
         "least": rule.raters.min_peers,
         "most": ratings.MOST_PEERS,
         "may_ask": may(Action.ASK_PEER, review, parts) and in_time and rule.raters.peers > 0,

@@ -100,7 +100,19 @@ def test_t01_t06_a_cycle_from_the_form_to_the_upheld_objection(clock):
     step("calibrate", CALIBRATED, level="branch")
     group = CalibrationGroup.objects.get()
     hr = browser(world.hr)
-    assert "103.60" in text_of(opened(hr, "calibration_group", group.pk))
+    page = opened(hr, "calibration_group", group.pk)
+    assert "103.60" in text_of(page)
+    assert (page.context["grades"], page.context["changed"]) == ([("A", 1), ("B", 2), ("D", 2), ("E", 1)], 0)
+    address = reverse("kpi:calibration_group", args=[group.pk])
+    shown = {who: [row["review"].employee for row in hr.get(address, {"who": who}).context["rows"]] for who in "ABxy"}
+    everybody = [row["review"].employee for row in page.context["rows"]]
+    assert shown == {"A": [world.E1], "B": [world.E2, world.E3], "x": everybody, "y": everybody}
+    lifted = review_of(cycle, world.E6)
+    hr.post(reverse("kpi:adjust_review", args=[lifted.pk]), {
+        f"a{lifted.pk}-total": "53.20", f"a{lifted.pk}-reason": "Helped out in two branches."
+    })  # fmt: skip
+    page = hr.get(address, {"who": "changed"})
+    assert [row["review"].employee for row in page.context["rows"]] == [world.E6]
     assert hr.post(reverse("kpi:calibration_step", args=[group.pk, "settle"])).status_code == 302
     step("publish", PUBLISHED)
 
@@ -137,6 +149,11 @@ def test_t08_own_rating_and_colleagues_through_the_pages(clock):
     world = make_branch(parameters=card(raters=PEERS), measured=False)
     cycle = bring(world, "open")
     review = review_of(cycle, world.E1)
+    refused = browser(world.manager).post(
+        reverse("kpi:review_colleagues", args=[review.pk]), {"person": [world.E2.pk], "numbers": "0000"}
+    )
+    assert (refused.context["ticked"], refused.context["typed"]) == ({world.E2.pk}, "0000")
+    assert 'value="0000"' in text_of(refused)
     asked = browser(world.manager).post(
         reverse("kpi:review_colleagues", args=[review.pk]),
         {"person": [world.E2.pk, world.E3.pk], "numbers": world.E4.employee_no},
@@ -147,8 +164,13 @@ def test_t08_own_rating_and_colleagues_through_the_pages(clock):
         rating = rating_of(cycle, world.E1, role, who)
         client = browser(who)
         assert reverse("kpi:rate", args=[rating.pk]) in text_of(opened(client, "my_reviews"))
+        asks = {"self": "Your manager reads them.", "peer": "The person reads them."}
+        assert asks[role] in text_of(opened(client, "rate", rating.pk))
         sent = {"line-manager": stars, "comment": f"words of {who.employee_no}", "hand_in": "1"}
         assert client.post(reverse("kpi:rate", args=[rating.pk]), sent).status_code == 302
+    page = opened(browser(world.manager), "team_reviews", cycle.pk)
+    said = {one["employee"]: one["own_stars"] for one in page.context["people"]}
+    assert (len(said[world.E1]), said[world.E1][0][1], said[world.E2]) == (1, 5, [])
     scores = ratings.combined_scores(version=world.version, reviews=[review.pk])[world.E1.pk]
     assert round(scores["manager"], 2) == round((10 * 100 + 30 * (80 + 80 + 100) / 3) / 40, 2)
     rate(cycle, world.E1, "manager", 4, by=world.manager)
