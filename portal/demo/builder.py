@@ -50,7 +50,7 @@ from portal.demo.course_content import DemoCourse, build_course, read_courses
 from portal.demo.desk import fill_the_desk
 from portal.demo.learning import Shelf, Way, answer, draw, knows, way_through
 from portal.demo.performance import tell_performance
-from portal.demo.reminders import tell_the_last_weeks
+from portal.demo.reminders import bring_the_mail, tell_the_last_weeks
 from portal.house import set_up_house
 from portal.models import HomePage, NewsPage
 
@@ -123,6 +123,7 @@ def build_demo(*, people: int, now: dt.datetime, say: Callable[[str], None] = la
         gather_statistics()
         tell_performance(builder)
         _tell(builder)
+        bring_the_mail(builder)
     return builder
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from smtplib import SMTPRecipientsRefused
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 
 from core.messaging import deliver_due
-from core.models import Robot
+from core.models import Message, Robot
 from core.robots import save_robot
 from courses.domain import group_chats, nudging, reminders
 from courses.models import Enrolment
@@ -62,9 +65,30 @@ def tell_the_last_weeks(builder: Builder) -> None:
             _deliver(afternoon, postman)
 
 
+def bring_the_mail(builder: Builder) -> None:
+    """The postman takes what still waits, each at the moment it was due: nothing of the story is sent or printed."""
+    waiting = Message.objects.filter(state=Message.State.WAITING, not_before__lte=builder.now)
+    moments = waiting.order_by("not_before").values_list("not_before", flat=True).distinct()
+    for at in [*moments, builder.now]:
+        _deliver(at, Postman(""))
+
+
 def _deliver(at: dt.datetime, postman: Postman) -> None:
-    while deliver_due(at=at, clock=lambda: at, connection=postman):
-        pass
+    with _without_log():
+        while deliver_due(at=at, clock=lambda: at, connection=postman):
+            pass
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """That a mail of the story came back is no warning about this site."""
+    log = logging.getLogger("core.messaging")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _nudge(builder: Builder, at: dt.datetime) -> None:

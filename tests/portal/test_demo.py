@@ -19,7 +19,7 @@ from assessments.domain import marking
 from assessments.models import Attempt, Question, QuestionVersion, Response
 from certificates.models import Certificate
 from core.events import chain_names, verify_chain
-from core.models import Event
+from core.models import Event, Message
 from core.periods import Month
 from courses.domain import tallies
 from courses.domain.forecast import backtest
@@ -194,6 +194,13 @@ def test_every_kind_of_honour_is_granted_and_a_round_stands_at_each_step():
 
 def test_the_chains_hold():
     assert {chain: verify_chain(chain)[1] for chain in chain_names()} == dict.fromkeys(chain_names())
+
+
+def test_nothing_of_the_story_waits_to_be_sent():
+    """A site that has just been started would send it, or print it in the terminal."""
+    waiting = Message.objects.filter(not_before__lte=timezone.now()).exclude(state__in=["sent", "dropped", "failed"])
+    assert list(waiting) == []
+    assert Message.objects.filter(state="sent", kind="review").exists()
 
 
 def test_every_course_is_there_in_both_languages_with_its_bank():
