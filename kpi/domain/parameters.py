@@ -188,7 +188,7 @@ class _Reader:
         return tuple(code for code in value if isinstance(code, str)) if isinstance(value, list) else ()
 
     def known(self, codes: Iterable[str], known: frozenset[str] | None, place: str) -> None:
-        for code in codes:
+        for code in filter(None, codes):  # one that is missing was found by ``text``
             if known is not None and code not in known:
                 self.fault(place, _("No indicator has the code %(code)s.") % {"code": code})
 
