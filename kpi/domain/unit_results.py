@@ -236,8 +236,8 @@ def may_read(actor: Actor, card: Scorecard) -> bool:
             pool__unit__path__startswith=card.org_unit.path,
             adjusts=None,
         )
-        for run, path in below.order_by().values_list("run", "pool__unit__path").distinct():
-            paths[run].add(path)
+        for number, path in below.order_by().values_list("run", "pool__unit__path").distinct():
+            paths[number].add(path)
     for run in PayRun.objects.filter(pk__in=paths, computed_at__isnull=False).select_related("version"):
         if run.version.parameters.get("unit_bands"):
             cards = by_path(card.first_month, card.last_month, at=run.computed_at)
