@@ -170,8 +170,8 @@ def results(actor: Actor, first_month: Month, last_month: Month) -> QuerySet[Sco
     return cards.select_related("org_unit", "version__rule").order_by("org_unit__path")
 
 
-def by_path(first_month: Month, last_month: Month, *, at: dt.datetime) -> dict[str, tuple[int, str]]:
-    """This function will return {path of a unit: (id of its card, grade)} of all that held at a moment, for ``nearest``."""
+def by_path(first_month: Month, last_month: Month, *, at: dt.datetime | None) -> dict[str, tuple[int, str]]:
+    """This function will return {path of a unit: (id of its card, grade)} of all that held at a moment (None: now), for ``nearest``."""
     rows = standing(first_month, last_month, at=at).order_by().values_list("org_unit__path", "pk", "grade")
     return {path: (pk, grade) for path, pk, grade in rows}
 
