@@ -4,7 +4,7 @@ import pytest
 from django.db import Error, connection, transaction
 
 from certificates.domain import badges
-from certificates.domain.issuing import revoke_certificate
+from certificates.domain.issuing import revoke_certificates
 from certificates.models import Certificate
 from core.events import verify_chain
 from core.models import Event
@@ -95,7 +95,7 @@ def test_with_a_group_the_awards_of_its_members_are_revoked_for_the_same_reason(
     people = [house.person(name=name, user=make_user()) for name in "甲乙丙"]
     group, first, second, third = honoured_team(house, *people)
     awards.revoke(award=third, reason="本人申请", by=house.hr, at=GRANT)
-    revoke_certificate(certificate=second.certificate, by=house.hr, at=GRANT, reason="打印有误")
+    revoke_certificates(certificates=[second.certificate], by=house.hr, at=GRANT, reason="打印有误")
     assert awards.revoked_with([group, first]) == {group.pk: [first, second]}
     later = local(2026, 11, 20)
 
