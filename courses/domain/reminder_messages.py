@@ -39,8 +39,12 @@ def messages_to(
     by_mail: bool,
     quiet: Quiet | None,
     at: dt.datetime,
+    reference: str = "",
 ) -> list[Message]:
-    """This function will return the messages to one person: a line in the page, a mail where there is an address."""
+    """This function will return the messages to one person: a line in the page, a mail where there is an address.
+
+    ``words`` are those of each language, ``zh-hans`` and ``en``; the mail goes in the receiver's.
+    """
     language = receiver.language if receiver.language in words else "zh-hans"
     user, subject = receiver.user, words[language].subject
     if user is None:
@@ -56,6 +60,7 @@ def messages_to(
             text_zh=line["zh-hans"],
             text_en=line["en"],
             url=url,
+            reference=reference,
         )
     ]
     address = address_of(user)
@@ -70,6 +75,7 @@ def messages_to(
                 subject=subject,
                 text=words[language].text,
                 url=url,
+                reference=reference,
                 not_before=quiet.until(at) if quiet else at,
                 quiet=quiet,
             )

@@ -17,7 +17,8 @@ from core.messaging import absolute_url, message_kind
 from core.models import Message
 from core.templatetags.interface import moment
 from courses.domain.ladders import general_ladder, quiet_hours
-from courses.domain.reminder_messages import address_of
+from courses.domain.reminder_messages import messages_to
+from courses.domain.reminder_words import Words
 from kpi.models import Rating, Review, ReviewCycle
 from people.models import Employee
 
@@ -49,44 +50,14 @@ def tell(
 def _messages(
     employee: Employee, say: Say, *, key: str, kind: str, url: str, subject: Say, quiet, at: dt.datetime
 ) -> list[Message]:
-    user = employee.user
-    if user is None or not user.is_active:
+    if employee.user is None or not employee.user.is_active:
         return []
-    language = employee.language if employee.language in _LANGUAGES else _LANGUAGES[0]
-    lines = {}
-    for one in _LANGUAGES:
-        with translation.override(one):
-            lines[one] = say()
-    with translation.override(language):
-        title = subject()
-    made = [
-        messaging.page(
-            key=key,
-            kind=kind,
-            user_id=user.pk,
-            language=language,
-            subject=title,
-            text_zh=lines["zh-hans"],
-            text_en=lines["en"],
-            url=url,
-        )
-    ]
-    if address := address_of(user):
-        made.append(
-            messaging.mail(
-                key=key,
-                kind=kind,
-                user_id=user.pk,
-                address=address,
-                language=language,
-                subject=title,
-                text=f"{lines[language]}\n\n{absolute_url(url)}",
-                url=url,
-                not_before=quiet.until(at) if quiet else at,
-                quiet=quiet,
-            )
-        )
-    return made
+    words = {}
+    for language in _LANGUAGES:
+        with translation.override(language):
+            line = say()
+            words[language] = Words(subject(), line, f"{line}\n\n{absolute_url(url)}")
+    return messages_to(key=key, kind=kind, receiver=employee, words=words, url=url, by_mail=True, quiet=quiet, at=at)
 
 
 # --- the words --------------------------------------------------------------------------------------------------------------

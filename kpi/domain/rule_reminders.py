@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -20,14 +19,14 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from core import messaging
 from core.batches import batches
 from core.events import record_event
 from core.messaging import absolute_url, message_kind, queue
 from core.models import Message
 from courses.domain.ladders import general_ladder, quiet_hours
 from courses.domain.nudging import Skip, TooManyAtOnce
-from courses.domain.reminder_messages import address_of
+from courses.domain.reminder_messages import messages_to
+from courses.domain.reminder_words import Words
 from kpi.domain import rules
 from kpi.models import RuleVersion
 from people.models import Employee, Leave
@@ -172,44 +171,29 @@ def tell_by_the_clock(*, on: dt.date, at: dt.datetime) -> int:
 def _messages(
     version: RuleVersion, receiver: Employee, *, key: str, on: dt.date, at: dt.datetime, by_mail: bool, quiet
 ) -> list[Message]:
-    user = receiver.user
-    if user is None:
-        return []
-    language = receiver.language if receiver.language in _LANGUAGES else _LANGUAGES[0]
-    lines = {}
-    for one in _LANGUAGES:
-        with translation.override(one):
-            lines[one] = _line(version, on)
     url = reverse("kpi:rule", args=[version.pk])
-    with translation.override(language):
-        subject = _("A rule to read: %(name)s") % {"name": version.rule.label}
-        text = "\n\n".join(
-            [
-                lines[language],
+    words = {}
+    for language in _LANGUAGES:
+        with translation.override(language):
+            line = _line(version, on)
+            text = [
+                line,
                 _("Reading it takes a few minutes. Acknowledging says that you have read it, not that you agree."),
                 absolute_url(url),
             ]
-        )
-    about: dict[str, Any] = {"kind": KIND, "user_id": user.pk, "language": language, "subject": subject, "url": url}
-    made = [
-        messaging.page(
-            key=key, text_zh=lines["zh-hans"], text_en=lines["en"], reference=_reference(version.pk), **about
-        )
-    ]
-    address = address_of(user)
-    if by_mail and address:
-        made.append(
-            messaging.mail(
-                key=key,
-                address=address,
-                text=text,
-                reference=_reference(version.pk),
-                not_before=quiet.until(at) if quiet else at,
-                quiet=quiet,
-                **about,
-            )
-        )
-    return made
+            subject = _("A rule to read: %(name)s") % {"name": version.rule.label}
+            words[language] = Words(subject, line, "\n\n".join(text))
+    return messages_to(
+        key=key,
+        kind=KIND,
+        receiver=receiver,
+        words=words,
+        url=url,
+        by_mail=by_mail,
+        quiet=quiet,
+        at=at,
+        reference=_reference(version.pk),
+    )
 
 
 def _line(version: RuleVersion, on: dt.date) -> str:

@@ -92,9 +92,14 @@ def _resting(scope: OrgUnit, first_month: Month, last_month: Month) -> PayRun | 
         cycle__last_month=last_month,
     ).select_related("scope", "version")
     for run in runs.order_by("pk"):
-        if run.version.parameters.get("unit_bands") and (run.scope.contains(scope) or scope.contains(run.scope)):
+        if _counts_units(run) and (run.scope.contains(scope) or scope.contains(run.scope)):
             return run
     return None
+
+
+def _counts_units(run: PayRun) -> bool:
+    """Has the rule of the run unit coefficients?"""
+    return bool(run.version.parameters.get("unit_bands"))
 
 
 def units_of(scope: OrgUnit) -> list[int]:
@@ -191,7 +196,7 @@ def card_behind(line: PayLine) -> Scorecard | None:
     Of the line's unit, else of the nearest one above it, as it stood when the run was computed.
     """
     run = line.adjusts.run if line.adjusts is not None else line.run
-    if run.computed_at is None or not run.version.parameters.get("unit_bands"):
+    if run.computed_at is None or not _counts_units(run):
         return None
     cards = standing(run.cycle.first_month, run.cycle.last_month, at=run.computed_at)
     above = OrgUnit.objects.above(line.pool.unit).order_by().values("pk")
@@ -205,7 +210,7 @@ def concern_of(run: PayRun) -> str:
     the run was.
     """
     waits = run.state in (PayRun.State.DRAFT, PayRun.State.COMPUTED, PayRun.State.SUBMITTED)
-    if not waits or run.kind != PayRun.Kind.REGULAR or not run.version.parameters.get("unit_bands"):
+    if not waits or run.kind != PayRun.Kind.REGULAR or not _counts_units(run):
         return ""
     cards = standing(run.cycle.first_month, run.cycle.last_month)
     if not cards.exists():
@@ -239,7 +244,7 @@ def may_read(actor: Actor, card: Scorecard) -> bool:
         for number, path in below.order_by().values_list("run", "pool__unit__path").distinct():
             paths[number].add(path)
     for run in PayRun.objects.filter(pk__in=paths, computed_at__isnull=False).select_related("version"):
-        if run.version.parameters.get("unit_bands"):
+        if _counts_units(run):
             cards = by_path(card.first_month, card.last_month, at=run.computed_at)
             if any((found := nearest(cards, path)) and found[0] == card.pk for path in paths[run.pk]):
                 return True
